@@ -1,0 +1,162 @@
+package task
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/stepconnect/stepconnect/connector"
+)
+
+// Kafka Connect's names of the stages (org.apache.kafka.connect.runtime.errors.Stage).
+const (
+	stageKey       = "KEY_CONVERTER"
+	stageValue     = "VALUE_CONVERTER"
+	stageHeader    = "HEADER_CONVERTER"
+	stageTransform = "TRANSFORMATION"
+	stagePut       = "TASK_PUT"
+)
+
+// stageError is what failed on the way from bytes to the sink.
+type stageError struct {
+	stage, class string
+	err          error
+}
+
+func (e *stageError) Error() string { return e.err.Error() }
+func (e *stageError) Unwrap() error { return e.err }
+
+// runner does the work of deliveries: convert, cut, deliver, give up. It holds what the workers of a
+// task share; all of it is safe for concurrent use.
+type runner struct {
+	*Config
+	metrics *Metrics
+	sink    connector.Sink
+	dlq     Producer // nil without a dead letter queue
+	lease   *lease
+}
+
+// convert turns a message into a record: key, value, headers, then the transforms, each tried
+// again as errors.retry.* says. A nil record was filtered by a transform.
+func (r *runner) convert(ctx context.Context, m *Message) (*connector.Record, *stageError) {
+	rec := &connector.Record{
+		Topic: m.Topic, Partition: m.ID,
+		Origin: connector.Origin{Topic: m.Topic, Partition: m.ID, Offset: m.Offset, Key: m.Key, Value: m.Value},
+	}
+	if m.Timestamp >= 0 {
+		rec.Timestamp = time.UnixMilli(m.Timestamp).UTC()
+	}
+	err := r.attempt(ctx, stageKey, r.Pipeline.Key.Class, func() (err error) {
+		rec.Key, err = r.Pipeline.Key.Converter.Convert(ctx, m.Topic, m.Headers, m.Key)
+		return err
+	})
+	if err == nil {
+		err = r.attempt(ctx, stageValue, r.Pipeline.Value.Class, func() (err error) {
+			rec.Value, err = r.Pipeline.Value.Converter.Convert(ctx, m.Topic, m.Headers, m.Value)
+			return err
+		})
+	}
+	if err == nil && r.Pipeline.Header != nil && len(m.Headers) > 0 {
+		err = r.attempt(ctx, stageHeader, fmt.Sprintf("%T", r.Pipeline.Header), func() error {
+			rec.Headers = make([]connector.Header, len(m.Headers))
+			for i, h := range m.Headers {
+				v, err := r.Pipeline.Header.ConvertHeader(m.Topic, h.Key, h.Value)
+				if err != nil {
+					return fmt.Errorf("header %q: %w", h.Key, err)
+				}
+				rec.Headers[i] = connector.Header{Key: h.Key, Value: v}
+			}
+			return nil
+		})
+	}
+	for i := range r.Pipeline.Steps {
+		if err != nil || rec == nil {
+			break
+		}
+		step := &r.Pipeline.Steps[i]
+		err = r.attempt(ctx, stageTransform, step.Class, func() (err error) {
+			rec, err = step.apply(rec)
+			return err
+		})
+	}
+	if err != nil {
+		return nil, err
+	}
+	return rec, nil
+}
+
+// apply runs the transform where its predicate says so.
+func (s *Step) apply(rec *connector.Record) (*connector.Record, error) {
+	if s.Predicate != nil {
+		hit, err := s.Predicate.Test(rec)
+		if err != nil {
+			return nil, fmt.Errorf("predicate of transform %s: %w", s.Alias, err)
+		}
+		if hit == s.Negate {
+			return rec, nil
+		}
+	}
+	out, err := s.Transform.Apply(rec)
+	if err != nil {
+		return nil, fmt.Errorf("transform %s: %w", s.Alias, err)
+	}
+	return out, nil
+}
+
+// firstRetryDelay is Kafka Connect's: RetryWithToleranceOperator.RETRIES_DELAY_MIN_MS.
+const firstRetryDelay = 300 * time.Millisecond
+
+// attempt runs one operation, again and again while it fails with a Retryable error and
+// errors.retry.timeout has not passed. The waits are Kafka Connect's: 300 ms doubled each time, and
+// past errors.retry.delay.max.ms a random part of that.
+func (r *runner) attempt(ctx context.Context, stage, class string, op func() error) *stageError {
+	err := op()
+	if err == nil {
+		return nil
+	}
+	start, settings := time.Now(), &r.Settings
+	for k := 0; ; k++ {
+		r.metrics.Failures.Add(1)
+		if c, _ := connector.Classify(err); c != connector.ClassRetryable {
+			return &stageError{stage, class, err}
+		}
+		left := settings.ErrorRetryTimeout - time.Since(start)
+		if settings.ErrorRetryTimeout >= 0 && left <= 0 {
+			return &stageError{stage, class, err}
+		}
+		wait := retryDelay(k, settings.ErrorRetryDelayMax)
+		if settings.ErrorRetryTimeout >= 0 {
+			wait = min(wait, left)
+		}
+		if !sleep(ctx, wait) {
+			return &stageError{stage, class, connector.Retryable(fmt.Errorf("%w (stopped while waiting to try again)", err))}
+		}
+		r.metrics.Retries.Add(1)
+		if err = op(); err == nil {
+			return nil
+		}
+	}
+}
+
+func retryDelay(k int, most time.Duration) time.Duration {
+	if d := firstRetryDelay << min(k, 30); d <= most {
+		return d
+	}
+	if most <= 0 {
+		return 0
+	}
+	return rand.N(most)
+}
+
+// sleep waits; it reports false when ctx ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,149 @@
+package task
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/stepconnect/stepconnect/connector"
+)
+
+// errStopped says that the task ended before the fate of a record was known: it is not settled.
+var errStopped = errors.New("task stopped before the record was settled")
+
+// giveUp decides about a record that can never be delivered as it is: logged, copied to the dead
+// letter queue, and then settled under errors.tolerance=all (nil), or the task's failure. Under
+// tolerance none the copy does not settle it (invariant 1).
+func (r *runner) giveUp(ctx context.Context, it *item, cause *stageError) error {
+	s := &r.Settings
+	r.metrics.Errors.Add(1)
+	r.metrics.LastError.Store(time.Now().UnixMilli())
+	if s.LogErrors {
+		r.metrics.Logged.Add(1)
+		r.Log.ErrorContext(ctx, errorLine(r.Config, it, cause), "error", cause.err)
+	}
+	failure := &Failure{Partition: it.Partition, Offset: it.Offset, Stage: cause.stage, Class: cause.class, Err: cause.err}
+	if r.dlq != nil {
+		if err := r.deadLetter(ctx, it, cause); err != nil {
+			if ctx.Err() != nil {
+				return errStopped
+			}
+			failure.Err = fmt.Errorf("%w; and its copy could not be written to the dead letter queue %s: %w", cause.err, s.DeadLetterTopic, err)
+			return failure
+		}
+		r.metrics.DeadLettered.Add(1)
+	}
+	if !s.TolerateAll {
+		failure.Err = fmt.Errorf("tolerance exceeded in error handler (errors.tolerance=none): %w", cause.err)
+		return failure
+	}
+	if r.dlq == nil {
+		r.metrics.Skipped.Add(1)
+	}
+	return nil
+}
+
+// deadLetter writes the record as consumed, with the error's context, until it is durable. What the
+// brokers refuse for its size goes again without the stack trace, then without any context.
+func (r *runner) deadLetter(ctx context.Context, it *item, cause *stageError) error {
+	context := []connector.RawHeader(nil)
+	if r.Settings.DeadLetterContext {
+		context = contextHeaders(r.Config, it, cause)
+	}
+	for backoff := r.Settings.RetryBackoff; ; {
+		m := Outgoing{
+			Topic: r.Settings.DeadLetterTopic, Key: it.Key, Value: it.Value, Timestamp: it.Timestamp,
+			Headers: append(append(make([]connector.RawHeader, 0, len(it.Headers)+len(context)), it.Headers...), context...),
+		}
+		r.metrics.DLQRequests.Add(1)
+		err := r.dlq.Produce(ctx, m)
+		if err == nil {
+			return nil
+		}
+		r.metrics.DLQFailures.Add(1)
+		switch class, _ := connector.Classify(err); {
+		case class == connector.ClassRetryable && r.Settings.TolerateAll:
+			if !sleep(ctx, backoff) {
+				return err
+			}
+			backoff = min(2*backoff, r.Settings.RetryBackoffMax)
+		case class == connector.ClassRejected && len(context) > 1:
+			context = context[:len(context)-1]
+			if len(context) < contextHeaderCount-1 {
+				context = nil
+			}
+		case class == connector.ClassRejected && len(context) == 1:
+			context = nil
+		default:
+			return err
+		}
+	}
+}
+
+const contextHeaderCount = 10
+
+// contextHeaders are the headers of Kafka Connect's DeadLetterQueueReporter, in its order.
+func contextHeaders(cfg *Config, it *item, cause *stageError) []connector.RawHeader {
+	class := exceptionClass(cause)
+	text := func(key, value string) connector.RawHeader {
+		return connector.RawHeader{Key: "__connect.errors." + key, Value: []byte(value)}
+	}
+	stageClass := cause.class
+	if cause.stage == stagePut {
+		stageClass = "org.apache.kafka.connect.sink.SinkTask"
+	}
+	return []connector.RawHeader{
+		text("topic", it.Topic),
+		text("partition", strconv.Itoa(int(it.ID))),
+		text("offset", strconv.FormatInt(it.Offset, 10)),
+		text("connector.name", cfg.Connector),
+		text("task.id", strconv.Itoa(cfg.ID)),
+		text("stage", cause.stage),
+		text("class.name", stageClass),
+		text("exception.class.name", class),
+		text("exception.message", cause.err.Error()),
+		text("exception.stacktrace", stackTrace(class, cause.err)),
+	}
+}
+
+// exceptionClass names the Java exception that Kafka Connect's users know for an error; an error can
+// name its own by a method ExceptionClass() string.
+func exceptionClass(cause *stageError) string {
+	var named interface{ ExceptionClass() string }
+	if errors.As(cause.err, &named) {
+		return named.ExceptionClass()
+	}
+	switch class, _ := connector.Classify(cause.err); {
+	case class == connector.ClassRetryable:
+		return "org.apache.kafka.connect.errors.RetriableException"
+	case cause.stage == stagePut:
+		return "org.apache.kafka.connect.errors.ConnectException"
+	}
+	return "org.apache.kafka.connect.errors.DataException"
+}
+
+// stackTrace writes an error and its causes the way Java prints them, without frames.
+func stackTrace(class string, err error) string {
+	var b strings.Builder
+	b.WriteString(class + ": " + err.Error())
+	for err = errors.Unwrap(err); err != nil; err = errors.Unwrap(err) {
+		fmt.Fprintf(&b, "\nCaused by: %T: %v", err, err)
+	}
+	return b.String()
+}
+
+// errorLine is the message of Kafka Connect's LogReporter.
+func errorLine(cfg *Config, it *item, cause *stageError) string {
+	line := fmt.Sprintf("Error encountered in task %s-%d. Executing stage '%s' with class '%s'", cfg.Connector, cfg.ID, cause.stage, cause.class)
+	if !cfg.Settings.LogMessages {
+		return line + "."
+	}
+	line += fmt.Sprintf(", where consumed record is {topic='%s', partition=%d, offset=%d", it.Topic, it.ID, it.Offset)
+	if it.TimestampType != "" {
+		line += fmt.Sprintf(", timestamp=%d, timestampType=%s", it.Timestamp, it.TimestampType)
+	}
+	return line + "}."
+}
