@@ -1,0 +1,290 @@
+package stepfunctions
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
+
+	"github.com/stepconnect/stepconnect/connector"
+	"github.com/stepconnect/stepconnect/connector/debezium"
+)
+
+// Sink starts executions for one task. It is safe for concurrent use.
+type Sink struct {
+	connector, clusterID string
+	topicID              func(topic string) string
+	replayEpoch          func(topic string, partition int32, offset int64) int
+
+	settings *settings
+	parser   *debezium.Parser
+	router   router
+	encoder  *encoder
+	clients  *clientSet
+	filtered filterMetrics
+	pool     sync.Pool // of *prepared
+}
+
+var (
+	_ connector.Sink   = (*Sink)(nil)
+	_ connector.Cutter = (*Sink)(nil)
+	_ connector.Sized  = (*Sink)(nil)
+)
+
+// syncTimeout is longer than the longest Express execution (5 minutes): what is given up
+// earlier might still succeed.
+const syncTimeout = 5*time.Minute + 15*time.Second
+
+// Close drops the connections to AWS.
+func (s *Sink) Close(context.Context) error {
+	s.clients.close()
+	return nil
+}
+
+// Deliver starts one execution for the batch, which Cut made or which an earlier incarnation of
+// the task had frozen: then its records are encoded here, and it is never cut again. Errors name
+// the domain, the state machine and the execution, and follow the table of classify.
+func (s *Sink) Deliver(ctx context.Context, batch []*connector.Record) error {
+	j, err := s.load(batch)
+	if err != nil || j.domain == nil {
+		return err
+	}
+	d := j.domain
+	kind, err := d.resolve(ctx, s.settings.requestTimeout)
+	if err != nil {
+		return j.fail(s.explain(ctx, j, "asking for the type of", err))
+	}
+	if kind == express {
+		err = s.startExpress(ctx, j)
+	} else {
+		err = s.startStandard(ctx, j)
+	}
+	if err != nil {
+		return j.fail(err)
+	}
+	d.metrics.changes.Add(float64(len(j.places) - j.refused))
+	s.release(batch)
+	return j.outcome()
+}
+
+// job is one start under way.
+type job struct {
+	domain  *domain // nil when nothing of the batch is left to deliver
+	name    string
+	input   string
+	places  []int         // in the batch, of the changes in input
+	failed  map[int]error // by place in the batch
+	refused int           // how many of places the state machine refused
+}
+
+// outcome of a job whose call succeeded.
+func (j *job) outcome() error {
+	if len(j.failed) == 0 {
+		return nil
+	}
+	return &connector.PartialError{Failed: j.failed}
+}
+
+// fail gives the outcome of a job whose call failed with err.
+func (j *job) fail(err error) error {
+	if len(j.failed) == 0 {
+		return err
+	}
+	for _, place := range j.places {
+		j.failed[place] = err
+	}
+	return &connector.PartialError{Failed: j.failed}
+}
+
+// load gathers the batch's changes, made by Cut or encoded now, into one input.
+func (s *Sink) load(batch []*connector.Record) (*job, error) {
+	j := &job{}
+	changes := make([]*prepared, 0, len(batch))
+	size := 0
+	for i, r := range batch {
+		p, why, err := s.prepare(r)
+		switch {
+		case err != nil:
+			j.reject(i, err)
+			continue
+		case why != notFiltered:
+			// Only a recovered batch can hold such a record: the configuration has changed.
+			s.filtered[why].Add(1)
+			continue
+		case j.domain != nil && j.domain != p.domain:
+			return nil, fmt.Errorf("the batch of %d records of %s-%d from offset %d was started before the configuration changed and now belongs to the domains %s and %s: "+
+				"restore the former domain.* keys until it is delivered", len(batch), r.Origin.Topic, r.Origin.Partition, batch[0].Origin.Offset, j.domain.name, p.domain.name)
+		}
+		j.domain = p.domain
+		j.places = append(j.places, i)
+		changes = append(changes, p)
+		size += p.size + 1
+	}
+	if j.domain == nil {
+		return j, j.outcome()
+	}
+	j.name = s.executionName(batch)
+	if size += j.domain.overhead - 1; size > maxInput {
+		return nil, j.fail(connector.Rejected(fmt.Errorf("domain %s: the input of execution %s has %d bytes as a JSON string literal, Step Functions takes %d: %s",
+			j.domain.name, j.name, size, maxInput, remedySize)))
+	}
+	j.input = j.domain.input(changes)
+	return j, nil
+}
+
+func (j *job) reject(place int, err error) {
+	if j.failed == nil {
+		j.failed = map[int]error{}
+	}
+	j.failed[place] = err
+}
+
+// input joins changes into the text of an input.
+func (d *domain) input(changes []*prepared) string {
+	size := len(d.head) + len(inputTail) + len(changes)
+	for _, p := range changes {
+		size += len(p.json)
+	}
+	var b strings.Builder
+	b.Grow(size)
+	b.Write(d.head)
+	for i, p := range changes {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.Write(p.json)
+	}
+	b.WriteString(inputTail)
+	return b.String()
+}
+
+// executionName derives the name from the whole frozen batch, whatever subset of its records
+// is left: a repeat must find the name that the first try used (invariant 3).
+func (s *Sink) executionName(batch []*connector.Record) string {
+	b := batch[0].Batch
+	if p, ok := batch[0].Prepared.(*prepared); ok && p.name != "" && len(b.Offsets) == 1 {
+		return p.name
+	}
+	return Name(s.clusterID, s.topicID(b.Topic), s.connector, b, s.replayEpoch(b.Topic, b.Partition, b.Offsets[0]))
+}
+
+// startStandard starts a Standard execution: accepted under its name means delivered.
+func (s *Sink) startStandard(ctx context.Context, j *job) error {
+	d := j.domain
+	call, cancel := context.WithTimeout(ctx, s.settings.requestTimeout)
+	defer cancel()
+	out, err := d.clients.start.StartExecution(call, &sfn.StartExecutionInput{
+		StateMachineArn: &d.arn.text, Name: &j.name, Input: &j.input,
+	})
+	if err != nil {
+		err = s.explain(ctx, j, "starting", err)
+		if err == nil {
+			d.metrics.executions[resultDuplicate].Add(1)
+		}
+		return err
+	}
+	// An Express execution has its own form of ARN. Accepting it would lose what fails in it.
+	if out.ExecutionArn != nil && strings.Contains(*out.ExecutionArn, ":express:") {
+		d.metrics.errors[reasonWrongType].Add(1)
+		return fmt.Errorf("domain %s: %s is an Express state machine, and an asynchronous Express start can be lost: set domain.%s.execution.type=express or auto",
+			d.name, d.arn, d.name)
+	}
+	d.metrics.executions[resultStarted].Add(1)
+	return nil
+}
+
+// startExpress runs an Express execution and waits for its end: only SUCCEEDED means
+// delivered, whatever the HTTP status says.
+func (s *Sink) startExpress(ctx context.Context, j *job) error {
+	d := j.domain
+	call, cancel := context.WithTimeout(ctx, syncTimeout)
+	defer cancel()
+	out, err := d.clients.sync.StartSyncExecution(call, &sfn.StartSyncExecutionInput{
+		StateMachineArn: &d.arn.text, Name: &j.name, Input: &j.input,
+	})
+	if err != nil {
+		return s.explain(ctx, j, "running", err)
+	}
+	if out.Status != types.SyncExecutionStatusSucceeded {
+		return s.ended(j, out)
+	}
+	failed, err := failedChanges(text(out.Output), len(j.places))
+	if err != nil {
+		d.metrics.errors[reasonFailed].Add(1)
+		return connector.RetryAfter(fmt.Errorf("domain %s: execution %s of %s succeeded, but which changes it applied is not clear: %w", d.name, j.name, d.arn, err), s.settings.slowRetry)
+	}
+	for i, err := range failed {
+		j.reject(j.places[i], connector.Rejected(fmt.Errorf("domain %s: execution %s of %s: %w", d.name, j.name, d.arn, err)))
+	}
+	j.refused = len(failed)
+	d.metrics.errors[reasonRejected].Add(float64(len(failed)))
+	d.metrics.executions[resultSucceeded].Add(1)
+	return nil
+}
+
+// ended classifies an Express execution that did not succeed.
+func (s *Sink) ended(j *job, out *sfn.StartSyncExecutionOutput) error {
+	d := j.domain
+	failure := &executionError{status: out.Status, name: text(out.Error), cause: text(out.Cause)}
+	if failure.name == "" && out.Status == types.SyncExecutionStatusTimedOut {
+		failure.name = "States.Timeout"
+	}
+	err := fmt.Errorf("domain %s: execution %s of %s: %w", d.name, j.name, d.arn, failure)
+	switch s.settings.errors.class(failure.name) {
+	case connector.ClassRejected:
+		d.metrics.errors[reasonRejected].Add(1)
+		return connector.Rejected(err)
+	case connector.ClassRetryable:
+		d.metrics.errors[reasonFailed].Add(1)
+		return connector.Retryable(err)
+	}
+	d.metrics.errors[reasonFailed].Add(1)
+	return fmt.Errorf("%w; express.errors.fatal ends the task", err)
+}
+
+// explain classifies the error of a call and says what was being done. It gives nil when the
+// error acknowledges.
+func (s *Sink) explain(ctx context.Context, j *job, doing string, err error) error {
+	if ctx.Err() != nil {
+		return connector.Retryable(fmt.Errorf("domain %s: %s execution %s of %s was interrupted: %w", j.domain.name, doing, j.name, j.domain.arn, context.Cause(ctx)))
+	}
+	v := s.judge(j.domain, err)
+	if v.action == actAcknowledge {
+		return nil
+	}
+	err = fmt.Errorf("domain %s: %s %s as execution %s: %w", j.domain.name, doing, j.domain.arn, j.name, err)
+	if v.remedy != "" {
+		err = fmt.Errorf("%w; %s", err, v.remedy)
+	}
+	switch v.action {
+	case actReject:
+		return connector.Rejected(err)
+	case actRetrySlowly:
+		return connector.RetryAfter(err, max(v.after, s.settings.slowRetry))
+	}
+	return connector.RetryAfter(err, v.after)
+}
+
+// judge classifies the error of a call and counts it.
+func (s *Sink) judge(d *domain, err error) verdict {
+	v := classify(err)
+	if errors.Is(err, errUnknownType) {
+		v = verdict{actRetrySlowly, reasonDestination, 0, remedyType}
+	}
+	if v.action != actAcknowledge {
+		d.metrics.errors[v.reason].Add(1)
+	}
+	return v
+}
+
+func text(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}

@@ -1,0 +1,34 @@
+// Package stepfunctions is the StepFunctionsSink: it starts, for each Debezium change event, an
+// execution of the state machine of the domain that the change belongs to.
+//
+// # Routes
+//
+// A change goes to the first domain, in the order of domains, whose topics and tables and
+// operations all take it; a list that is not set takes everything. What none takes goes to
+// default.domain if that one takes the operation. The rest is filtered and counted by the
+// reason that came closest: topic, table or operation. Tombstones are filtered. Topics are
+// matched as transforms left them; inputs and names hold the consumed ones.
+//
+// # Calls
+//
+// Cut encodes changes and divides them; each call becomes one execution. Standard machines are
+// started (StartExecution) under a name that is a pure function of the frozen batch: accepted,
+// or refused with ExecutionAlreadyExists, means delivered. Express machines run while the call
+// waits (StartSyncExecution): only the status SUCCEEDED means delivered, less the changes that
+// the output lists as {"failed":[{"index":0,"error":"…","cause":"…"}]}, which are rejected.
+//
+// # When something is wrong
+//
+//	not an event, wrong types, truncated bytes     rejected: errors.tolerance decides
+//	one change over 262,144 bytes                  oversize.policy: rejected, or the task ends
+//	throttled                                      retried with the host's back-off, without limit
+//	no answer, 5xx                                 retried; the name makes a repeat harmless
+//	credentials, permissions, KMS, quota           retried slowly (destination.retry.backoff.ms)
+//	state machine missing, deleting, other type    retried slowly: this domain waits, visibly; the others go on
+//	input refused (InvalidExecutionInput, 413, …)  rejected; the host splits a batch to find the change
+//	Express FAILED or TIMED_OUT                    by the error's name: express.errors.retry, .reject, .fatal
+//	Express machine started as Standard            the task ends: its executions could be lost
+//
+// A state machine that does not exist is not fatal on purpose: it may be deployed a minute
+// later, and the task serves other domains meanwhile.
+package stepfunctions

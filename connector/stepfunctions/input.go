@@ -1,0 +1,268 @@
+package stepfunctions
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/stepconnect/stepconnect/connector"
+	"github.com/stepconnect/stepconnect/connector/debezium"
+	"github.com/stepconnect/stepconnect/connector/jsontext"
+)
+
+// inputFormat is the shape of one change in an input (input.format).
+type inputFormat string
+
+const (
+	formatChange   inputFormat = "change"
+	formatFlat     inputFormat = "flat"
+	formatEnvelope inputFormat = "envelope"
+)
+
+// beforeMode says what of the row before the change goes into an input (input.before).
+type beforeMode string
+
+const (
+	beforeAlways  beforeMode = "always"
+	beforeChanged beforeMode = "changed"
+	beforeNever   beforeMode = "never"
+)
+
+// encoder writes changes as JSON. What it writes is a function of the record and of its own
+// fields: no clock, attempt or worker goes into an input, so that a repeat of a start is byte
+// for byte the same (invariant 4). It is safe for concurrent use.
+type encoder struct {
+	format inputFormat
+	before beforeMode
+	values connector.Format
+	epochs map[string]int64 // by source.name; 0 for the others
+}
+
+// appendChange appends the JSON object of one change to dst. An error, about bytes that are
+// not what their schema says, is final for the record.
+func (e *encoder) appendChange(dst []byte, r *connector.Record, c *debezium.Change) ([]byte, error) {
+	switch e.format {
+	case formatFlat:
+		return e.appendFlat(dst, r, c)
+	case formatEnvelope:
+		return e.appendEnvelope(dst, r, c)
+	}
+	return e.appendNested(dst, r, c)
+}
+
+func (e *encoder) appendNested(dst []byte, r *connector.Record, c *debezium.Change) ([]byte, error) {
+	dst = append(dst, `{"operation":"`...)
+	dst = append(dst, c.Operation.String()...)
+	dst = append(dst, `","database":`...)
+	dst = jsontext.AppendString(dst, c.Database)
+	dst = append(dst, `,"schema":`...)
+	dst = jsontext.AppendString(dst, c.Schema)
+	dst = append(dst, `,"table":`...)
+	dst = jsontext.AppendString(dst, c.Table)
+	dst = append(dst, `,"key":`...)
+	dst, err := e.appendKey(dst, c)
+	if err != nil {
+		return dst, err
+	}
+	var missing []string
+	if e.before != beforeNever {
+		dst = append(dst, `,"before":`...)
+		if dst, missing, err = e.appendBefore(dst, c); err != nil {
+			return dst, fmt.Errorf("value.before: %w", err)
+		}
+	}
+	dst = append(dst, `,"after":`...)
+	dst, missingNow, err := debezium.AppendRow(dst, c.After, &e.values)
+	if err != nil {
+		return dst, fmt.Errorf("value.after: %w", err)
+	}
+	if !c.After.IsNull() {
+		// What counts is the row that the destination is to have: a column that only the former
+		// row lacks has a new value, which must not be taken for one to keep.
+		missing = missingNow
+	}
+	if missing != nil {
+		dst = append(dst, `,"unavailable":`...)
+		dst = appendNames(dst, missing)
+	}
+	dst = append(dst, `,"position":{"epoch":`...)
+	dst = e.appendPosition(dst, c, `,"commit_lsn":`, `,"change_lsn":`, `,"event_serial_no":`)
+	dst = append(dst, `},"committed_at":"`...)
+	dst = c.AppendCommittedAt(dst)
+	dst = append(dst, `","snapshot":`...)
+	dst = strconv.AppendBool(dst, c.Snapshot)
+	dst = append(dst, `,"kafka":`...)
+	dst = appendKafka(dst, r)
+	return append(dst, '}'), nil
+}
+
+func (e *encoder) appendBefore(dst []byte, c *debezium.Change) ([]byte, []string, error) {
+	if e.before == beforeChanged {
+		return debezium.AppendChanged(dst, c.Before, c.After, &e.values)
+	}
+	return debezium.AppendRow(dst, c.Before, &e.values)
+}
+
+func (e *encoder) appendKey(dst []byte, c *debezium.Change) ([]byte, error) {
+	if c.Key.IsNull() {
+		return append(dst, "null"...), nil
+	}
+	out, err := c.Key.AppendJSON(dst, &e.values)
+	if err != nil {
+		return dst, fmt.Errorf("key: %w", err)
+	}
+	return out, nil
+}
+
+// appendPosition appends the parts of the position under the given names, the epoch's having
+// been written.
+func (e *encoder) appendPosition(dst []byte, c *debezium.Change, commit, change, serial string) []byte {
+	p := &c.Position
+	dst = strconv.AppendInt(dst, e.epochs[c.Server], 10)
+	dst = append(dst, commit...)
+	dst = appendText(dst, p.CommitLSN, p.HasCommitLSN)
+	dst = append(dst, change...)
+	dst = appendText(dst, p.ChangeLSN, p.HasChangeLSN)
+	dst = append(dst, serial...)
+	if !p.HasEventSerialNo {
+		return append(dst, "null"...)
+	}
+	return strconv.AppendInt(dst, p.EventSerialNo, 10)
+}
+
+func appendText(dst []byte, s string, has bool) []byte {
+	if !has {
+		return append(dst, "null"...)
+	}
+	return jsontext.AppendString(dst, s)
+}
+
+// appendKafka writes the consumed coordinates, whatever transforms did to the topic.
+func appendKafka(dst []byte, r *connector.Record) []byte {
+	dst = append(dst, `{"topic":`...)
+	dst = jsontext.AppendString(dst, r.Origin.Topic)
+	dst = append(dst, `,"partition":`...)
+	dst = strconv.AppendInt(dst, int64(r.Origin.Partition), 10)
+	dst = append(dst, `,"offset":`...)
+	dst = strconv.AppendInt(dst, r.Origin.Offset, 10)
+	return append(dst, '}')
+}
+
+// appendFlat writes the row's columns at the top, after's or for a delete before's, and
+// everything else under names that begin with two underscores.
+func (e *encoder) appendFlat(dst []byte, r *connector.Record, c *debezium.Change) ([]byte, error) {
+	row, path := c.After, "value.after"
+	if c.Operation == debezium.Delete {
+		row, path = c.Before, "value.before"
+	}
+	if name, clash := reserved(row); clash {
+		return dst, fmt.Errorf("%s: column %s: input.format=flat keeps names that begin with __ for itself; use input.format=change", path, name)
+	}
+	var missing []string
+	var err error
+	if row.IsNull() {
+		dst = append(dst, '{')
+	} else {
+		if dst, missing, err = debezium.AppendRow(dst, row, &e.values); err != nil {
+			return dst, fmt.Errorf("%s: %w", path, err)
+		}
+		dst = dst[:len(dst)-1]
+	}
+	if dst[len(dst)-1] != '{' {
+		dst = append(dst, ',')
+	}
+	dst = append(dst, `"__operation":"`...)
+	dst = append(dst, c.Operation.String()...)
+	dst = append(dst, `","__database":`...)
+	dst = jsontext.AppendString(dst, c.Database)
+	dst = append(dst, `,"__schema":`...)
+	dst = jsontext.AppendString(dst, c.Schema)
+	dst = append(dst, `,"__table":`...)
+	dst = jsontext.AppendString(dst, c.Table)
+	dst = append(dst, `,"__key":`...)
+	if dst, err = e.appendKey(dst, c); err != nil {
+		return dst, err
+	}
+	if missing != nil {
+		dst = append(dst, `,"__unavailable":`...)
+		dst = appendNames(dst, missing)
+	}
+	dst = append(dst, `,"__epoch":`...)
+	dst = e.appendPosition(dst, c, `,"__commit_lsn":`, `,"__change_lsn":`, `,"__event_serial_no":`)
+	dst = append(dst, `,"__committed_at":"`...)
+	dst = c.AppendCommittedAt(dst)
+	dst = append(dst, `","__snapshot":`...)
+	dst = strconv.AppendBool(dst, c.Snapshot)
+	dst = append(dst, `,"__kafka":`...)
+	dst = appendKafka(dst, r)
+	return append(dst, '}'), nil
+}
+
+// reserved finds a column whose name the flat format needs.
+func reserved(row connector.Value) (string, bool) {
+	if s := row.Schema(); s != nil {
+		for i := range s.Fields {
+			if strings.HasPrefix(s.Fields[i].Name, "__") {
+				return s.Fields[i].Name, true
+			}
+		}
+		return "", false
+	}
+	native, _ := row.Native()
+	if m, ok := native.(*connector.MapValue); ok {
+		for i := range m.Entries {
+			if name, _ := m.Entries[i].Key.(string); strings.HasPrefix(name, "__") {
+				return name, true
+			}
+		}
+	}
+	return "", false
+}
+
+// appendEnvelope passes Debezium's envelope on as it is, placeholders of unavailable columns
+// included.
+func (e *encoder) appendEnvelope(dst []byte, r *connector.Record, c *debezium.Change) ([]byte, error) {
+	dst = append(dst, `{"key":`...)
+	dst, err := e.appendKey(dst, c)
+	if err != nil {
+		return dst, err
+	}
+	dst = append(dst, `,"envelope":`...)
+	out, err := c.Envelope.AppendJSON(dst, &e.values)
+	if err != nil {
+		return dst, fmt.Errorf("value: %w", err)
+	}
+	dst = append(out, `,"epoch":`...)
+	dst = strconv.AppendInt(dst, e.epochs[c.Server], 10)
+	dst = append(dst, `,"kafka":`...)
+	dst = appendKafka(dst, r)
+	return append(dst, '}'), nil
+}
+
+func appendNames(dst []byte, names []string) []byte {
+	dst = append(dst, '[')
+	for i, name := range names {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = jsontext.AppendString(dst, name)
+	}
+	return append(dst, ']')
+}
+
+// inputHead and inputTail enclose the changes of an input, which commas separate.
+func inputHead(domain string) []byte {
+	head := append([]byte(nil), `{"domain":`...)
+	head = jsontext.AppendString(head, domain)
+	return append(head, `,"changes":[`...)
+}
+
+const inputTail = `]}`
+
+// literalSize is the length that JSON text has inside a JSON string literal, without the
+// literal's quotes. JSON text holds no raw control characters, so quotes and backslashes are
+// all that grows; Step Functions leaves other characters as UTF-8.
+func literalSize(text []byte) int {
+	return len(text) + bytes.Count(text, []byte{'"'}) + bytes.Count(text, []byte{'\\'})
+}

@@ -1,0 +1,95 @@
+// Package aws is the one place where clients of AWS get their credentials, region, connections
+// and endpoint. What it hands out makes one attempt a call: the host owns every retry.
+package aws
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/smithy-go/middleware"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+)
+
+// Config is the SDK's configuration, so that importers need not import the SDK's package of
+// the same name.
+type Config = aws.Config
+
+// Load reads the default chain: environment, shared files, web identity (IRSA), Pod Identity,
+// container and instance roles. region "" takes the chain's. It touches files, not the network:
+// credentials are fetched by the first call, renewed by later ones, and an error of theirs
+// reaches the caller of the client as a *CredentialsError.
+func Load(ctx context.Context, region string) (Config, error) {
+	opts := []func(*config.LoadOptions) error{
+		config.WithRetryer(func() aws.Retryer { return aws.NopRetryer{} }),
+	}
+	if region != "" {
+		opts = append(opts, config.WithRegion(region))
+	}
+	cfg, err := config.LoadDefaultConfig(ctx, opts...)
+	if err != nil {
+		return Config{}, fmt.Errorf("reading the AWS configuration: %w", err)
+	}
+	if cfg.Credentials != nil {
+		cfg.Credentials = credentials{cfg.Credentials}
+	}
+	return cfg, nil
+}
+
+// CredentialsError is a call that was never sent because no credentials were to be had.
+type CredentialsError struct{ Err error }
+
+// Error gives the provider's message, which names the providers tried and holds no secret.
+func (e *CredentialsError) Error() string { return "getting AWS credentials: " + e.Err.Error() }
+
+// Unwrap gives the provider's error.
+func (e *CredentialsError) Unwrap() error { return e.Err }
+
+// credentials marks the errors of a provider. The chain's provider caches; so nothing is
+// cached here.
+type credentials struct{ chain aws.CredentialsProvider }
+
+func (c credentials) Retrieve(ctx context.Context) (aws.Credentials, error) {
+	got, err := c.chain.Retrieve(ctx)
+	if err != nil {
+		return got, &CredentialsError{err}
+	}
+	return got, nil
+}
+
+// Timeouts of a connection. Calls have their own, by their contexts: an answer may take
+// minutes (StartSyncExecution), a connection may not.
+const (
+	dialTimeout = 5 * time.Second
+	keepAlive   = 30 * time.Second
+	idleTimeout = 90 * time.Second
+)
+
+// NewTransport makes a transport that keeps up to conns connections to a host open and never
+// opens more. The SDK's own keeps ten, so that more calls in flight than that dial again and again.
+func NewTransport(conns int) *http.Transport {
+	return &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive}).DialContext,
+		ForceAttemptHTTP2:     true,
+		MaxIdleConnsPerHost:   conns,
+		MaxConnsPerHost:       conns,
+		IdleConnTimeout:       idleTimeout,
+		TLSHandshakeTimeout:   dialTimeout,
+		ExpectContinueTimeout: time.Second,
+	}
+}
+
+// WithoutHostPrefix is an API option for clients with an endpoint of their own: the SDK would
+// put the operation's prefix ("sync-") before its host. The switch works only inside the
+// Initialize step; on the caller's context it does nothing.
+func WithoutHostPrefix(stack *middleware.Stack) error {
+	return stack.Initialize.Add(middleware.InitializeMiddlewareFunc("WithoutHostPrefix",
+		func(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
+			return next.HandleInitialize(smithyhttp.DisableEndpointHostPrefix(ctx, true), in)
+		}), middleware.Before)
+}
