@@ -20,12 +20,14 @@ type clientSet struct {
 	cfg          aws.Config
 	endpoint     string // "" for the SDK's
 	noHostPrefix bool
-	start, sync  *http.Transport
+	start, sync  *aws.Transport
 	byRegion     map[string]*clients
 }
 
+// newClientSet gives room for twice maxInFlight: while calls of one partition hang in slots that were lent
+// to it, the others still get their own (runtime/task, scheduler).
 func newClientSet(cfg aws.Config, s *settings, maxInFlight int) *clientSet {
-	conns := max(maxInFlight, 1)
+	conns := 2 * max(maxInFlight, 1)
 	return &clientSet{
 		cfg: cfg, endpoint: s.endpoint, noHostPrefix: s.noHostPrefix,
 		start: aws.NewTransport(conns), sync: aws.NewTransport(conns),
@@ -42,7 +44,7 @@ func (c *clientSet) of(region string) *clients {
 	return made
 }
 
-func (c *clientSet) client(region string, t *http.Transport) *sfn.Client {
+func (c *clientSet) client(region string, t *aws.Transport) *sfn.Client {
 	configure := func(o *sfn.Options) {
 		o.Region = region
 		o.HTTPClient = &http.Client{Transport: t}

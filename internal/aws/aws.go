@@ -5,6 +5,7 @@ package aws
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"time"
@@ -71,8 +72,8 @@ const (
 
 // NewTransport makes a transport that keeps up to conns connections to a host open and never
 // opens more. The SDK's own keeps ten, so that more calls in flight than that dial again and again.
-func NewTransport(conns int) *http.Transport {
-	return &http.Transport{
+func NewTransport(conns int) *Transport {
+	return &Transport{&http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
 		DialContext:           (&net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive}).DialContext,
 		ForceAttemptHTTP2:     true,
@@ -81,7 +82,23 @@ func NewTransport(conns int) *http.Transport {
 		IdleConnTimeout:       idleTimeout,
 		TLSHandshakeTimeout:   dialTimeout,
 		ExpectContinueTimeout: time.Second,
+	}}
+}
+
+// Transport is an http.Transport that keeps its connections under smithy-go 1.28.9. That closes the
+// request's body as soon as the answer's header is there, and the body's WriteTo then gives io.EOF where
+// net/http looks for bytes beyond Content-Length: a failed write to net/http, which closes the connection
+// under an answer that is still being read. Without WriteTo the body is read, and all is well.
+type Transport struct{ *http.Transport }
+
+// RoundTrip implements http.RoundTripper.
+func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Body != nil && r.Body != http.NoBody {
+		plain := *r
+		plain.Body = struct{ io.ReadCloser }{r.Body}
+		r = &plain
 	}
+	return t.Transport.RoundTrip(r)
 }
 
 // WithoutHostPrefix is an API option for clients with an endpoint of their own: the SDK would
