@@ -44,9 +44,12 @@ func (l *loop) commitDue(now time.Time) time.Time {
 	if c.sent != nil || len(l.order) == 0 {
 		return far
 	}
-	due := earlier(c.nextFlush, c.nextLease)
-	if c.wanted || c.soon || l.unconfirmed() {
+	due := c.nextFlush
+	switch waits, busy := l.startsWait(now); {
+	case c.wanted || c.soon || waits:
 		due = now
+	case busy:
+		due = earlier(due, c.nextLease)
 	}
 	if due.Before(c.notBefore) {
 		due = c.notBefore
@@ -54,17 +57,23 @@ func (l *loop) commitDue(now time.Time) time.Time {
 	return due
 }
 
-// unconfirmed reports whether a partition waits for the first accepted commit of its assignment.
-func (l *loop) unconfirmed() bool {
+// startsWait reports whether deliveries wait for an accepted commit: the first of their assignment, or one that
+// renews the lease. busy says that something is delivered or will be, so that the lease is worth keeping; an
+// idle task lets it run out.
+func (l *loop) startsWait(now time.Time) (waits, busy bool) {
+	valid := l.runner.lease.valid()
 	for _, p := range l.order {
-		if !p.confirmed && !p.closing {
-			return true
+		if p.closing {
+			continue
 		}
+		waits = waits || len(p.queue.frozen) > 0 && (!p.confirmed || !valid && p.queue.frozenDue(now))
+		busy = busy || p.queue.records > 0
 	}
-	return false
+	return waits && l.state == Running, busy
 }
 
-// commitIfDue sends the positions that have changed, or one unchanged when only the lease is to be renewed.
+// commitIfDue sends what has changed. With a partition that must be committed go all that have moved or were
+// never committed; with none, one goes unchanged when the lease is to be renewed.
 func (l *loop) commitIfDue(now time.Time) {
 	if l.commit.sent != nil || l.commitDue(now).After(now) {
 		return
@@ -72,24 +81,27 @@ func (l *loop) commitIfDue(now time.Time) {
 	c := &l.commit
 	flush := !now.Before(c.nextFlush) || c.soon
 	s := &sentCommit{at: now}
+	must := false
 	for _, p := range l.order {
 		if p.closing {
 			continue
 		}
 		pos := l.compose(p, false, &s.intents)
-		changed := pos != p.committed
-		if p.confirmed && (!changed || !flush && !hasIntent(s.intents, p) && pos.Offset == p.committed.Offset) {
+		switch {
+		case pos == p.committed:
+			continue
+		case hasIntent(s.intents, p), !p.confirmed && len(p.queue.frozen) > 0, flush && (p.confirmed || pos.Offset != p.start):
+			must = true
+		case p.confirmed && pos.Offset == p.committed.Offset:
 			continue
 		}
-		s.counts = s.counts || changed
 		s.positions, s.parts = append(s.positions, pos), append(s.parts, p)
 	}
-	if len(s.positions) == 0 {
-		for _, p := range l.order {
-			if !p.closing {
-				s.positions, s.parts = []Position{p.committed}, []*partition{p}
-				break
-			}
+	s.counts = must
+	if !must {
+		s.positions, s.parts = nil, nil
+		if i := slices.IndexFunc(l.order, func(p *partition) bool { return p.confirmed && !p.closing }); i >= 0 && !now.Before(c.nextLease) {
+			s.positions, s.parts = []Position{l.order[i].committed}, []*partition{l.order[i]}
 		}
 	}
 	c.wanted, c.soon = false, false
@@ -169,7 +181,7 @@ func (l *loop) commitDone(r commitResult) {
 			p.committed = r.sent.positions[i]
 			if !p.confirmed && !p.isGone {
 				p.confirmed = true
-				p.queue.held = p.closing
+				p.queue.fenced = false
 			}
 		}
 		for _, d := range r.sent.intents {

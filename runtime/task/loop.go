@@ -192,8 +192,8 @@ func (l *loop) handOut(now time.Time) {
 	if l.state != Running || l.stopping {
 		return
 	}
-	for l.runner.lease.valid() {
-		d := l.sched.next(now)
+	for {
+		d := l.sched.next(now, l.runner.lease.valid())
 		if d == nil {
 			return
 		}

@@ -12,7 +12,8 @@ type partition struct {
 	topicID    string
 	queue      *queue
 	tracker    *tracker
-	confirmed  bool // a commit of ours has been accepted since the assignment
+	start      int64 // where this owner began to read
+	confirmed  bool  // a commit of ours has been accepted since the assignment
 	committed  Position
 	recovering []*delivery            // recovered batches with offsets not seen yet
 	skip       []offsetRange          // settled under an earlier owner, above the committed offset
@@ -27,7 +28,7 @@ type partition struct {
 // newPartition takes over a partition where its last owner left it.
 func (l *loop) newPartition(a Assignment, start int64, m metadata) *partition {
 	p := &partition{
-		Partition: a.Partition, topicID: a.TopicID,
+		Partition: a.Partition, topicID: a.TopicID, start: start,
 		queue: l.sched.open(a.Partition), tracker: newTracker(start),
 		skip: m.settled, jobs: make(map[*delivery]struct{}),
 	}

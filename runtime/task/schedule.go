@@ -39,6 +39,7 @@ type queue struct {
 	ready   readyHeap  // free keys that have messages, by the offset of the first
 	frozen  frozenHeap // deliveries that may be tried, by due time
 	held    bool       // nothing is handed out
+	fenced  bool       // frozen deliveries are not handed out: the membership is not confirmed for this partition yet
 	queued  int        // messages in key queues
 	records int        // messages held in all: queued, handed out or waiting for a retry
 	bytes   int64
@@ -56,9 +57,9 @@ type keyQueue struct {
 
 func newScheduler(l limits, seed maphash.Seed) *scheduler { return &scheduler{limits: l, seed: seed} }
 
-// open adds a partition, held.
+// open adds a partition, fenced.
 func (s *scheduler) open(p Partition) *queue {
-	q := &queue{Partition: p, keys: make(map[uint64]*keyQueue), held: true}
+	q := &queue{Partition: p, keys: make(map[uint64]*keyQueue), fenced: true}
 	s.queues = append(s.queues, q)
 	return q
 }
@@ -177,13 +178,14 @@ func (q *queue) take(kq *keyQueue) *item {
 	return it
 }
 
-// next hands out a delivery that may go now, or nil: a frozen one that is due, else a fresh one.
-func (s *scheduler) next(now time.Time) *delivery {
+// next hands out a delivery that may go now, or nil: a frozen one that is due, when starts says that any
+// may be started, else a fresh one, which is only converted and cut.
+func (s *scheduler) next(now time.Time, starts bool) *delivery {
 	var best *queue
 	n := len(s.queues)
 	for i := range n {
 		q := s.queues[(s.turn+i)%n]
-		if q.held || !q.startable(s, now) {
+		if q.held || !q.startable(s, now, starts) {
 			continue
 		}
 		if best == nil || q.active < best.active {
@@ -194,7 +196,7 @@ func (s *scheduler) next(now time.Time) *delivery {
 		return nil
 	}
 	s.turn = (s.turn + 1) % n
-	d := best.pop(s, now)
+	d := best.pop(s, now, starts)
 	d.slot = true
 	best.active++
 	s.active++
@@ -202,8 +204,8 @@ func (s *scheduler) next(now time.Time) *delivery {
 }
 
 // startable reports whether the partition has something to hand out.
-func (q *queue) startable(s *scheduler, now time.Time) bool {
-	if len(q.frozen) > 0 && !q.frozen[0].due.After(now) {
+func (q *queue) startable(s *scheduler, now time.Time, starts bool) bool {
+	if starts && q.frozenDue(now) {
 		return true
 	}
 	if len(q.ready) == 0 {
@@ -212,8 +214,13 @@ func (q *queue) startable(s *scheduler, now time.Time) bool {
 	return s.linger <= 0 || q.queued >= s.maxRecords || now.Sub(q.ready[0].head.at) >= s.linger
 }
 
-func (q *queue) pop(s *scheduler, now time.Time) *delivery {
-	if len(q.frozen) > 0 && !q.frozen[0].due.After(now) {
+// frozenDue reports whether a frozen delivery could be started but for the lease.
+func (q *queue) frozenDue(now time.Time) bool {
+	return !q.fenced && len(q.frozen) > 0 && !q.frozen[0].due.After(now)
+}
+
+func (q *queue) pop(s *scheduler, now time.Time, starts bool) *delivery {
+	if starts && q.frozenDue(now) {
 		return heap.Pop(&q.frozen).(*delivery)
 	}
 	d := &delivery{queue: q}
