@@ -1,0 +1,335 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+
+	"github.com/stepconnect/stepconnect/connector"
+	"github.com/stepconnect/stepconnect/connector/config"
+	"github.com/stepconnect/stepconnect/runtime/store"
+	"github.com/stepconnect/stepconnect/runtime/task"
+)
+
+// blueprint is a connector's configuration as its tasks need it: resolved, parsed and found sound.
+type blueprint struct {
+	name   string
+	sink   connector.Connector
+	plugin pluginRef
+	values config.Values
+	raw    map[string]string // placeholders resolved, nulls left out
+	props  clientProps
+}
+
+// draw reads a connector's configuration. It may read the places that config providers name.
+func (w *Worker) draw(ctx context.Context, name string, cfg map[string]*string) (*blueprint, error) {
+	resolved, err := w.opts.Providers.Resolve(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	b := &blueprint{name: name, raw: withoutNulls(resolved)}
+	if b.sink, b.plugin, err = w.opts.Plugins.sink(config.Trim(b.raw["connector.class"])); err != nil {
+		return nil, err
+	}
+	if err := checkVersion(b.plugin, b.raw["connector.plugin.version"]); err != nil {
+		return nil, err
+	}
+	if b.values, err = w.opts.Plugins.hostDef(b.plugin).Parse(b.raw); err != nil {
+		return nil, fmt.Errorf("configuration is invalid: %w", err)
+	}
+	b.props = clientProps{worker: w.opts.Config.Raw, connector: b.raw, name: name}
+	return b, nil
+}
+
+func withoutNulls(cfg map[string]*string) map[string]string {
+	raw := make(map[string]string, len(cfg))
+	for k, v := range cfg {
+		if v != nil {
+			raw[k] = *v
+		}
+	}
+	return raw
+}
+
+// pipeline makes the converters and transforms of one task, and what to close when it has ended.
+func (w *Worker) pipeline(b *blueprint) (p task.Pipeline, converters []connector.Converter, err error) {
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, closeAll(converters))
+			converters = nil
+		}
+	}()
+	for _, role := range []string{"key", "value"} {
+		class, sub := b.converterConfig(role, w.opts.Config.Raw)
+		stage, err := w.converter(role, class, sub)
+		if err != nil {
+			return p, converters, fmt.Errorf("%s.converter: %w", role, err)
+		}
+		converters = append(converters, stage.Converter)
+		if role == "key" {
+			p.Key = stage
+		} else {
+			p.Value = stage
+		}
+	}
+	if p.Header, err = w.headerConverter(b); err != nil {
+		return p, converters, fmt.Errorf("header.converter: %w", err)
+	}
+	for _, alias := range b.values.List("transforms") {
+		s, err := w.step(b.raw, alias)
+		if err != nil {
+			return p, converters, fmt.Errorf("transforms.%s: %w", alias, err)
+		}
+		p.Steps = append(p.Steps, s)
+	}
+	return p, converters, nil
+}
+
+func closeAll(converters []connector.Converter) error {
+	var problems []error
+	for _, c := range converters {
+		problems = append(problems, c.Close())
+	}
+	return errors.Join(problems...)
+}
+
+// converterConfig gives the class and the keys of a converter: the connector's where it names the class, else
+// the worker's. Keys never mix.
+func (b *blueprint) converterConfig(role string, worker map[string]string) (class string, sub map[string]string) {
+	from := worker
+	if config.Trim(b.raw[role+".converter"]) != "" {
+		from = b.raw
+	}
+	sub = below(from, role+".converter.")
+	delete(sub, "plugin.version")
+	sub["converter.type"] = role
+	return config.Trim(from[role+".converter"]), sub
+}
+
+func (w *Worker) converter(role, class string, sub map[string]string) (task.Stage, error) {
+	r, err := w.opts.Plugins.find(config.KindConverter, class)
+	if err != nil {
+		return task.Stage{}, classError(class, err)
+	}
+	values, err := r.def.Parse(sub)
+	if err != nil {
+		return task.Stage{}, err
+	}
+	c, err := w.opts.Plugins.list.Converters[r.at].New(values, role == "key")
+	return task.Stage{Class: r.info.Class, Converter: c}, err
+}
+
+// simpleHeaders is the header converter where nobody names one.
+const simpleHeaders = "org.apache.kafka.connect.storage.SimpleHeaderConverter"
+
+func (w *Worker) headerConverter(b *blueprint) (connector.HeaderConverter, error) {
+	class, sub := b.converterConfig("header", w.opts.Config.Raw)
+	named := class != ""
+	if !named {
+		class = simpleHeaders
+	}
+	r, err := w.opts.Plugins.find(config.KindHeaderConverter, class)
+	if !named && errors.Is(err, config.ErrNoClass) {
+		return nil, nil // a worker built without it leaves headers out
+	}
+	if err != nil {
+		return nil, classError(class, err)
+	}
+	values, err := r.def.Parse(sub)
+	if err != nil {
+		return nil, err
+	}
+	return w.opts.Plugins.list.Converters[r.at].NewHeader(values)
+}
+
+func (w *Worker) step(raw map[string]string, alias string) (task.Step, error) {
+	sub := below(raw, "transforms."+alias+".")
+	r, err := w.opts.Plugins.find(config.KindTransformation, config.Trim(sub["type"]))
+	if err != nil {
+		return task.Step{}, classError(sub["type"], err)
+	}
+	negate, _ := config.ParseJavaBool(sub["negate"])
+	s := task.Step{Alias: alias, Class: r.info.Class, Negate: negate}
+	values, err := r.def.Parse(sub)
+	if err != nil {
+		return s, err
+	}
+	if s.Transform, err = w.opts.Plugins.list.Transforms[r.at].New(values); err != nil {
+		return s, err
+	}
+	if p := config.Trim(sub["predicate"]); p != "" {
+		if s.Predicate, err = w.predicate(raw, p); err != nil {
+			return s, fmt.Errorf("predicates.%s: %w", p, err)
+		}
+	}
+	return s, nil
+}
+
+func (w *Worker) predicate(raw map[string]string, alias string) (connector.Predicate, error) {
+	sub := below(raw, "predicates."+alias+".")
+	class := config.Trim(sub["type"])
+	if class == "" {
+		return nil, errors.New("no predicates." + alias + ".type says what it is; add it, or remove the reference to it")
+	}
+	r, err := w.opts.Plugins.find(config.KindPredicate, class)
+	if err != nil {
+		return nil, classError(class, err)
+	}
+	values, err := r.def.Parse(sub)
+	if err != nil {
+		return nil, err
+	}
+	return w.opts.Plugins.list.Predicates[r.at].New(values)
+}
+
+func classError(class string, err error) error {
+	if errors.Is(err, config.ErrNoClass) {
+		return fmt.Errorf("class %s could not be found", class)
+	}
+	return err
+}
+
+// settings are the delivery keys of a connector, with those of the worker that its tasks obey.
+func settings(b *blueprint, worker config.Values) task.Settings {
+	v := b.values
+	s := task.Settings{
+		Ordering:           task.ByKey,
+		MaxInFlight:        v.Int("max.in.flight"),
+		BatchMaxRecords:    v.Int("batch.max.records"),
+		BatchMaxBytes:      v.Long("batch.max.bytes"),
+		BatchLinger:        v.Duration("batch.linger.ms"),
+		MaxPendingRecords:  v.Int("max.pending.records"),
+		MaxPendingBytes:    v.Long("max.pending.bytes"),
+		MaxUnsettledSpan:   v.Long("max.unsettled.span"),
+		RetryTimeout:       v.Duration("delivery.retry.timeout.ms"),
+		RetryBackoff:       v.Duration("delivery.retry.backoff.ms"),
+		RetryBackoffMax:    v.Duration("delivery.retry.backoff.max.ms"),
+		CommitInterval:     worker.Duration("offset.flush.interval.ms"),
+		CommitTimeout:      worker.Duration("offset.flush.timeout.ms"),
+		ShutdownTimeout:    worker.Duration("task.shutdown.graceful.timeout.ms"),
+		Lease:              v.Duration("fencing.lease.ms"),
+		OutOfRangeEarliest: v.String("offset.out.of.range") == "earliest",
+		StartAtLatest:      b.props.consumer(0)["auto.offset.reset"] == "latest",
+		ErrorRetryTimeout:  v.Duration("errors.retry.timeout"),
+		ErrorRetryDelayMax: v.Duration("errors.retry.delay.max.ms"),
+		TolerateAll:        v.String("errors.tolerance") == "all",
+		LogErrors:          v.Bool("errors.log.enable"),
+		LogMessages:        v.Bool("errors.log.include.messages"),
+		DeadLetterTopic:    v.String("errors.deadletterqueue.topic.name"),
+		DeadLetterContext:  v.Bool("errors.deadletterqueue.context.headers.enable"),
+	}
+	if v.String("ordering") == "partition" {
+		s.Ordering = task.ByPartition
+	}
+	return s
+}
+
+// build makes one task and the policy of its restarts. ended must be called when it has ended.
+func (w *Worker) build(ctx context.Context, inc *incarnation) (t *task.Task, p restartPolicy, ended func() error, err error) {
+	b, err := w.draw(ctx, inc.id.Connector, inc.want.Config)
+	if err != nil {
+		return nil, p, nil, err
+	}
+	pipeline, converters, err := w.pipeline(b)
+	if err != nil {
+		return nil, p, nil, err
+	}
+	log := w.opts.Logger(LoggerTask).With("connector", inc.id.Connector, "task", inc.id.Task)
+	topics := &topicIDs{}
+	cfg := task.Config{
+		Connector: inc.id.Connector, ID: inc.id.Task,
+		Settings: settings(b, w.opts.Config.Values), Pipeline: pipeline,
+		OpenSink: func(ctx context.Context) (connector.Sink, error) { return w.openSink(ctx, b, inc, topics, log) },
+		OpenSource: func(ctx context.Context, g task.Group) (task.Source, error) {
+			return w.openSource(ctx, b, inc, topics.around(g), log)
+		},
+		Replay:   func(topic string, p int32, o int64) int { return store.EpochOf(inc.want.Replays, topic, p, o) },
+		Report:   func(s task.State, err error) { w.post(report{inc, s, err}) },
+		Outlived: w.opts.Outlived, Metrics: inc.metrics, Log: log,
+	}
+	if topic := cfg.Settings.DeadLetterTopic; topic != "" {
+		cfg.OpenDeadLetters = func(ctx context.Context) (task.Producer, error) { return w.openDeadLetters(ctx, b, inc, log) }
+	}
+	return task.New(cfg), policyOf(b), func() error { return closeAll(converters) }, nil
+}
+
+func (w *Worker) openSink(ctx context.Context, b *blueprint, inc *incarnation, topics *topicIDs, log *slog.Logger) (connector.Sink, error) {
+	cluster, err := w.clusterID(ctx, b)
+	if err != nil {
+		return nil, err
+	}
+	return b.sink.NewSink(ctx, b.values, connector.TaskContext{
+		Connector: inc.id.Connector, Task: inc.id.Task, Log: log,
+		Metrics:   w.opts.Metrics.plugin(inc.id),
+		ClusterID: cluster, TopicID: topics.get,
+		ReplayEpoch: func(topic string, p int32, o int64) int { return store.EpochOf(inc.want.Replays, topic, p, o) },
+		MaxInFlight: b.values.Int("max.in.flight"),
+	})
+}
+
+func (w *Worker) openDeadLetters(ctx context.Context, b *blueprint, inc *incarnation, log *slog.Logger) (task.Producer, error) {
+	topic := b.values.String("errors.deadletterqueue.topic.name")
+	err := w.withCluster(ctx, b.props, log, func(c Cluster) error {
+		return c.CreateTopic(ctx, topic, 1, int(b.values.Short("errors.deadletterqueue.topic.replication.factor")))
+	})
+	if err != nil {
+		return nil, err
+	}
+	return w.opts.Clients.OpenProducer(ctx, b.props.producer(inc.id.Task), log)
+}
+
+// withCluster opens an admin client of the connector's cluster for one use.
+func (w *Worker) withCluster(ctx context.Context, props clientProps, log *slog.Logger, use func(Cluster) error) error {
+	c, err := w.opts.Clients.OpenCluster(ctx, props.admin(), log)
+	if err != nil {
+		return err
+	}
+	err = use(c)
+	if closeErr := c.Close(context.WithoutCancel(ctx)); err == nil {
+		err = closeErr
+	}
+	return err
+}
+
+// clusterID asks the connector's cluster for its id, once for each address.
+func (w *Worker) clusterID(ctx context.Context, b *blueprint) (string, error) {
+	address := b.props.admin()["bootstrap.servers"]
+	if id, ok := w.clusterIDs.Load(address); ok {
+		return id.(string), nil
+	}
+	var id string
+	err := w.withCluster(ctx, b.props, w.opts.Logger(LoggerClient), func(c Cluster) (err error) {
+		id, err = c.ClusterID(ctx)
+		return err
+	})
+	if err != nil {
+		return "", fmt.Errorf("the id of the Kafka cluster at %s: %w", address, err)
+	}
+	w.clusterIDs.Store(address, id)
+	return id, nil
+}
+
+// subscription gives the topics that a connector names, or a match for topics.regex.
+func subscription(b *blueprint) (topics []string, match func(string) bool, err error) {
+	pattern := b.values.String("topics.regex")
+	if pattern == "" {
+		topics = b.values.List("topics")
+		slices.Sort(topics)
+		return slices.Compact(topics), nil, nil
+	}
+	re, err := config.TopicsRegex(pattern)
+	if err != nil {
+		return nil, nil, fmt.Errorf("topics.regex: %w", err)
+	}
+	dlq := b.values.String("errors.deadletterqueue.topic.name")
+	return nil, func(topic string) bool {
+		return re.MatchString(topic) && topic != dlq
+	}, nil
+}
+
+// internalTopic tells the brokers' own topics, which no pattern matches (Kafka's exclude.internal.topics).
+func internalTopic(topic string) bool {
+	return topic == "__consumer_offsets" || topic == "__transaction_state" || topic == "__share_group_state"
+}

@@ -1,0 +1,87 @@
+package runtime
+
+import (
+	"maps"
+	"strconv"
+	"strings"
+)
+
+// clientProps are the Java client properties of one connector's clients. Each client's are, from
+// low to high: what the host sets, the worker's un-prefixed security (it must be repeated under
+// each prefix in Kafka Connect), the worker's with the client's prefix, the connector's overrides.
+type clientProps struct {
+	worker    map[string]string // the worker's configuration, placeholders resolved
+	connector map[string]string // the connector's, placeholders resolved
+	name      string
+}
+
+// group is the consumer group of the connector.
+func (p clientProps) group() string {
+	for _, g := range []string{p.connector["consumer.override.group.id"], p.worker["consumer.group.id"]} {
+		if g != "" {
+			return g
+		}
+	}
+	return "connect-" + p.name
+}
+
+func (p clientProps) consumer(task int) map[string]string {
+	return p.merge("consumer", map[string]string{
+		"group.id":          "connect-" + p.name,
+		"client.id":         "connector-consumer-" + p.name + "-" + strconv.Itoa(task),
+		"auto.offset.reset": "earliest",
+	})
+}
+
+func (p clientProps) producer(task int) map[string]string {
+	return p.merge("producer", map[string]string{
+		"client.id": "connector-dlq-producer-" + p.name + "-" + strconv.Itoa(task),
+	})
+}
+
+func (p clientProps) admin() map[string]string {
+	host := map[string]string{}
+	for _, k := range adminInherits() {
+		if v, ok := p.worker[k]; ok {
+			host[k] = v
+		}
+	}
+	host["client.id"] = "connector-worker-adminclient-" + p.name
+	return p.merge("admin", host)
+}
+
+func (p clientProps) merge(client string, props map[string]string) map[string]string {
+	for k, v := range p.worker {
+		if k == "bootstrap.servers" || inherited(k) {
+			props[k] = v
+		}
+	}
+	maps.Copy(props, below(p.worker, client+"."))
+	maps.Copy(props, below(p.connector, client+".override."))
+	return props
+}
+
+// inherited tells the un-prefixed keys of a worker that say how a client proves who it is and whom it
+// trusts. ssl.client.auth is of the REST listener.
+func inherited(key string) bool {
+	return key == "security.protocol" || key == "security.providers" || key == "client.dns.lookup" ||
+		strings.HasPrefix(key, "sasl.") || strings.HasPrefix(key, "ssl.") && key != "ssl.client.auth"
+}
+
+// adminInherits are the further un-prefixed keys that Kafka Connect hands to admin clients, which get all.
+func adminInherits() []string {
+	return []string{"request.timeout.ms", "retry.backoff.ms", "retry.backoff.max.ms", "reconnect.backoff.ms",
+		"reconnect.backoff.max.ms", "connections.max.idle.ms", "metadata.max.age.ms", "socket.connection.setup.timeout.ms",
+		"socket.connection.setup.timeout.max.ms", "send.buffer.bytes", "receive.buffer.bytes"}
+}
+
+// below gives the entries under prefix, without it.
+func below(m map[string]string, prefix string) map[string]string {
+	out := map[string]string{}
+	for k, v := range m {
+		if rest, ok := strings.CutPrefix(k, prefix); ok && rest != "" {
+			out[rest] = v
+		}
+	}
+	return out
+}

@@ -1,0 +1,102 @@
+package runtime
+
+import (
+	"maps"
+	"strconv"
+
+	"github.com/stepconnect/stepconnect/connector/config"
+	"github.com/stepconnect/stepconnect/runtime/store"
+)
+
+// Desired is what should run on one worker. It is told whole each time: a worker compares it with what
+// runs and never hears what happened.
+type Desired struct {
+	// Version grows with each Desired; Worker.Settled waits for one.
+	Version int64
+	// Generation of the plan that it follows.
+	Generation int64
+	// Connectors whose own state this worker answers for, and Tasks that it runs.
+	Connectors map[string]DesiredConnector
+	Tasks      map[TaskID]DesiredTask
+	// Plan is the whole cluster's: what a worker no longer runs may have moved, or be gone.
+	Plan Assignment
+}
+
+// DesiredConnector is a connector that a worker answers for.
+type DesiredConnector struct {
+	Config  map[string]*string
+	Target  store.TargetState
+	Restart store.Restart
+}
+
+// DesiredTask is a task that a worker runs.
+type DesiredTask struct {
+	Config  map[string]*string
+	Paused  bool
+	Restart store.Restart
+	Replays []store.Replay
+}
+
+// same tells whether a task of want can go on as it was started for t.
+func (t DesiredTask) same(want DesiredTask) bool {
+	return maps.EqualFunc(t.Config, want.Config, equalText)
+}
+
+// desire gives what worker should run. It is pure.
+func desire(s store.State, plan Assignment, worker string) Desired {
+	d := Desired{Connectors: map[string]DesiredConnector{}, Tasks: map[TaskID]DesiredTask{}, Plan: plan}
+	for name, owner := range plan.Connectors {
+		if owner == worker {
+			d.Connectors[name] = DesiredConnector{s.Connectors[name].Config, s.Target(name).State, s.Restarts[name]}
+		}
+	}
+	for id, owner := range plan.Tasks {
+		if owner != worker {
+			continue
+		}
+		d.Tasks[id] = DesiredTask{
+			Config: s.Connectors[id.Connector].Config, Paused: s.Target(id.Connector).State == store.Paused,
+			Restart: s.Restarts[id.Connector], Replays: s.Replays[id.Connector],
+		}
+	}
+	return d
+}
+
+// taskCount is how many tasks a connector should have: none while it is stopped, or paused without
+// having run since; else tasks.max, of which each sink makes use in full.
+func taskCount(s store.State, name string) int {
+	c, ok := s.Connectors[name]
+	if t := s.Target(name); !ok || t.State == store.Stopped || t.Idle {
+		return 0
+	}
+	n := 1
+	if v := c.Config["tasks.max"]; v != nil {
+		// What cannot be read here was refused when it was written; a placeholder counts as the default.
+		if parsed, err := strconv.ParseInt(config.Trim(*v), 10, 32); err == nil && parsed > 0 {
+			n = int(parsed)
+		}
+	}
+	return n
+}
+
+// leftovers gives the tombstones for what statuses and topics say of connectors that are gone.
+func leftovers(s store.State) []store.Entry {
+	var gone []store.Entry
+	known := func(name string) bool { _, ok := s.Connectors[name]; return ok }
+	for name := range s.ConnectorStatus {
+		if !known(name) {
+			gone = append(gone, store.Tombstone(store.ConnectorStatusKey(name)))
+		}
+	}
+	for k := range s.TaskStatus {
+		if !known(k.Connector) {
+			gone = append(gone, store.Tombstone(store.TaskStatusKey(k)))
+		}
+	}
+	for k := range s.Topics {
+		if !known(k.Connector) {
+			gone = append(gone, store.Tombstone(store.TopicStatusKey(k)))
+		}
+	}
+	return gone
+}

@@ -1,0 +1,165 @@
+package runtime
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/stepconnect/stepconnect/runtime/task"
+)
+
+// patternInterval is how often topics.regex is matched with the topics that there are.
+const patternInterval = 10 * time.Second
+
+// openSource joins the connector's group and watches over what the task reads: which topics, for
+// GET /connectors/{c}/topics, and which match topics.regex.
+func (w *Worker) openSource(ctx context.Context, b *blueprint, inc *incarnation, g task.Group, log *slog.Logger) (task.Source, error) {
+	topics, match, err := subscription(b)
+	if err != nil {
+		return nil, err
+	}
+	var cluster Cluster
+	if match != nil {
+		if cluster, err = w.opts.Clients.OpenCluster(ctx, b.props.admin(), log); err != nil {
+			return nil, err
+		}
+		if topics, err = matching(ctx, cluster, match); err != nil {
+			return nil, joinClose(ctx, err, cluster)
+		}
+	}
+	props := b.props.consumer(inc.id.Task)
+	start := props["auto.offset.reset"]
+	delete(props, "auto.offset.reset")
+	src, err := w.opts.Clients.OpenSource(ctx, SourceRequest{
+		Properties: props, Topics: topics, Group: g, StartAt: start,
+		MaxPendingBytes: b.values.Long("max.pending.bytes"), Log: log,
+	})
+	if err != nil {
+		if cluster != nil {
+			err = joinClose(ctx, err, cluster)
+		}
+		return nil, err
+	}
+	s := &watchedSource{Source: src}
+	if w.opts.Config.Values.Bool("topic.tracking.enable") {
+		s.seen = func(topic string) { w.sawTopic(inc.id, topic) }
+	}
+	if cluster != nil {
+		s.watch(ctx, cluster, match, topics, log)
+	}
+	return s, nil
+}
+
+func joinClose(ctx context.Context, err error, c Cluster) error {
+	_ = c.Close(context.WithoutCancel(ctx)) // the first error says more
+	return err
+}
+
+func matching(ctx context.Context, c Cluster, match func(string) bool) ([]string, error) {
+	all, err := c.Topics(ctx)
+	if err != nil {
+		return nil, err
+	}
+	topics := slices.DeleteFunc(all, func(t string) bool { return !match(t) })
+	slices.Sort(topics)
+	return topics, nil
+}
+
+// watchedSource is a task's Source with the worker looking on.
+type watchedSource struct {
+	task.Source
+	seen func(topic string) // nil: topics are not tracked
+
+	stop     context.CancelFunc // ends the watch of topics.regex; nil without one
+	watching sync.WaitGroup
+	cluster  Cluster
+}
+
+// Poll implements task.Source.
+func (s *watchedSource) Poll(ctx context.Context, dst []task.Message, limit int) ([]task.Message, error) {
+	from := len(dst)
+	dst, err := s.Source.Poll(ctx, dst, limit)
+	if s.seen != nil {
+		last := ""
+		for i := from; i < len(dst); i++ {
+			if t := dst[i].Topic; t != last {
+				last = t
+				s.seen(t)
+			}
+		}
+	}
+	return dst, err
+}
+
+// Close implements task.Source.
+func (s *watchedSource) Close(ctx context.Context) error {
+	if s.stop != nil {
+		s.stop()
+		s.watching.Wait()
+	}
+	err := s.Source.Close(ctx)
+	if s.cluster != nil {
+		if closeErr := s.cluster.Close(context.WithoutCancel(ctx)); err == nil {
+			err = closeErr
+		}
+	}
+	return err
+}
+
+// watch matches the topics again and again until Close. Its context keeps ctx's values alone: a source lives
+// longer than the opening of it.
+func (s *watchedSource) watch(ctx context.Context, c Cluster, match func(string) bool, topics []string, log *slog.Logger) {
+	s.cluster = c
+	sub, ok := s.Source.(resubscriber)
+	if !ok {
+		return
+	}
+	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
+	s.watching.Go(func() {
+		tick := time.NewTicker(patternInterval)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			now, err := matching(ctx, c, match)
+			if err == nil && !slices.Equal(now, topics) {
+				log.Info("topics that match topics.regex have changed", "topics", now)
+				if err = sub.Resubscribe(now); err == nil {
+					topics = now
+				}
+			}
+			if err != nil && ctx.Err() == nil {
+				log.Warn("topics.regex could not be matched with the cluster's topics; trying again", "in", patternInterval, "error", err)
+			}
+		}
+	})
+}
+
+// topicIDs remembers the ids of the topics that a task was assigned.
+type topicIDs struct{ ids sync.Map }
+
+func (t *topicIDs) get(topic string) string {
+	id, _ := t.ids.Load(topic)
+	s, _ := id.(string)
+	return s
+}
+
+// around gives a Group that learns the ids on the way to g.
+func (t *topicIDs) around(g task.Group) task.Group { return learningGroup{g, t} }
+
+type learningGroup struct {
+	task.Group
+	topics *topicIDs
+}
+
+func (g learningGroup) Assigned(ctx context.Context, added []task.Assignment) ([]task.Position, error) {
+	for _, a := range added {
+		g.topics.ids.Store(a.Topic, a.TopicID)
+	}
+	return g.Group.Assigned(ctx, added)
+}
