@@ -1,0 +1,343 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	ck "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+	"github.com/stepconnect/stepconnect/connector"
+	"github.com/stepconnect/stepconnect/runtime/task"
+)
+
+// AdminConfig says which cluster an Admin asks and as whom.
+type AdminConfig struct {
+	Properties map[string]string // librdkafka's names; bootstrap.servers is required
+	Token      TokenFunc         // see SourceConfig.Token; renewed before a call that needs it
+	Log        *slog.Logger      // nil means none
+}
+
+// Admin asks and changes a cluster's topics and groups. It is safe for concurrent use. A call whose
+// ctx has no deadline gets 30 s. Errors name the topic or group, and are connector.Retryable when
+// the same call may succeed later.
+type Admin struct {
+	a     *ck.AdminClient
+	set   settings
+	token tokenKeeper
+	calls gate
+	logs  sync.WaitGroup
+}
+
+const adminTimeout = 30 * time.Second
+
+// OpenAdmin makes an admin client; no connection is awaited.
+func OpenAdmin(ctx context.Context, cfg AdminConfig) (*Admin, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	set, err := newSettings(cfg.Properties)
+	if err != nil {
+		return nil, err
+	}
+	client, err := ck.NewAdminClient(set.configMap())
+	if err != nil {
+		return nil, set.openError("admin client", err)
+	}
+	a := &Admin{a: client, set: set, token: tokenKeeper{fetch: cfg.Token}}
+	if lines := client.Logs(); lines != nil {
+		a.logs.Go(func() { forwardLogs(lines, orDiscard(cfg.Log)) })
+	}
+	return a, nil
+}
+
+// Close waits for calls that are under way and frees the client. A second Close returns ErrClosed.
+func (a *Admin) Close(ctx context.Context) error {
+	if !a.calls.shut() {
+		return ErrClosed
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		a.calls.wg.Wait()
+		a.a.Close()
+		a.logs.Wait()
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("close kafka admin client: %w; it is left to end by itself", ctx.Err())
+	}
+}
+
+// ask runs one request: with the client kept alive, a token that is good, and a deadline.
+func ask[T any](ctx context.Context, a *Admin, what string, call func(ctx context.Context) (T, error)) (T, error) {
+	var zero T
+	if err := a.calls.enter(); err != nil {
+		return zero, err
+	}
+	defer a.calls.leave()
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, adminTimeout)
+		defer cancel()
+	}
+	if a.usesTokens() {
+		if err := a.token.keep(ctx, a.a); err != nil {
+			return zero, fmt.Errorf("%s: %w", what, err)
+		}
+	}
+	v, err := call(ctx)
+	switch {
+	case err == nil:
+		return v, nil
+	case errors.Is(err, context.DeadlineExceeded):
+		return zero, connector.Retryable(fmt.Errorf("%s: no answer in time (%s): %w", what, a.set.explain(), err))
+	case errors.Is(err, ErrGroupActive):
+		return zero, fmt.Errorf("%s: %w", what, err)
+	}
+	return zero, classify(fmt.Errorf("%s: %w", what, err))
+}
+
+func (a *Admin) usesTokens() bool {
+	return a.set.sasl() && strings.EqualFold(a.set["sasl.mechanism"], "OAUTHBEARER") && a.set["sasl.oauthbearer.method"] != "oidc" &&
+		a.set["enable.sasl.oauthbearer.unsecure.jwt"] != "true"
+}
+
+// asking is ask for calls that give nothing but an error.
+func asking(ctx context.Context, a *Admin, what string, call func(ctx context.Context) error) error {
+	_, err := ask(ctx, a, what, func(ctx context.Context) (struct{}, error) { return struct{}{}, call(ctx) })
+	return err
+}
+
+// ClusterID gives the cluster's id.
+func (a *Admin) ClusterID(ctx context.Context) (string, error) {
+	return ask(ctx, a, "cluster id", func(ctx context.Context) (string, error) {
+		d, err := a.a.DescribeCluster(ctx)
+		if err != nil || d.ClusterID == nil {
+			return "", err
+		}
+		return *d.ClusterID, nil
+	})
+}
+
+// TopicIDs gives the id of each topic that exists, "" where the broker tells none (before Kafka 2.8).
+func (a *Admin) TopicIDs(ctx context.Context, topics []string) (map[string]string, error) {
+	if len(topics) == 0 {
+		return nil, nil
+	}
+	return ask(ctx, a, "ids of topics "+strings.Join(topics, ", "), func(ctx context.Context) (map[string]string, error) {
+		ids, err := describeTopics(ctx, a.a, topics)
+		if err != nil {
+			return nil, err
+		}
+		found := make(map[string]string, len(ids))
+		for _, d := range ids {
+			switch {
+			case d.Error.Code() == ck.ErrUnknownTopicOrPart:
+			case d.Error.Code() != ck.ErrNoError:
+				return nil, fmt.Errorf("topic %s: %w", d.Name, d.Error)
+			default:
+				found[d.Name] = topicID(d)
+			}
+		}
+		return found, nil
+	})
+}
+
+// Topics gives the names of all topics that this client may see, sorted, without Kafka's internal ones.
+func (a *Admin) Topics(ctx context.Context) ([]string, error) {
+	return ask(ctx, a, "list topics", func(ctx context.Context) ([]string, error) {
+		m, err := a.metadata(ctx, nil)
+		if err != nil {
+			return nil, err
+		}
+		var topics []string
+		for name, t := range m.Topics {
+			internal := name == "__consumer_offsets" || name == "__transaction_state" || name == "__share_group_state"
+			if !internal && t.Error.Code() == ck.ErrNoError {
+				topics = append(topics, name)
+			}
+		}
+		slices.Sort(topics)
+		return topics, nil
+	})
+}
+
+// Partitions gives the number of partitions of topic, 0 when it does not exist.
+func (a *Admin) Partitions(ctx context.Context, topic string) (int, error) {
+	return ask(ctx, a, "partitions of topic "+topic, func(ctx context.Context) (int, error) {
+		ds, err := describeTopics(ctx, a.a, []string{topic})
+		if err != nil || len(ds) != 1 {
+			return 0, err
+		}
+		switch code := ds[0].Error.Code(); code {
+		case ck.ErrNoError:
+			return len(ds[0].Partitions), nil
+		case ck.ErrUnknownTopicOrPart:
+			return 0, nil
+		}
+		return 0, ds[0].Error
+	})
+}
+
+// metadata asks for one topic or, with nil, for all. The C call ends by its timeout only.
+func (a *Admin) metadata(ctx context.Context, topic *string) (*ck.Metadata, error) {
+	return await(ctx, &a.calls, func() (*ck.Metadata, error) {
+		return a.a.GetMetadata(topic, topic == nil, timeoutMillis(ctx, adminTimeout))
+	})
+}
+
+// TopicSpec is a topic to be made.
+type TopicSpec struct {
+	Name              string
+	Partitions        int // -1: the broker's default
+	ReplicationFactor int // -1: the broker's default
+	Config            map[string]string
+}
+
+// CreateTopic makes a topic and reports whether it did: one that exists is left as it is.
+func (a *Admin) CreateTopic(ctx context.Context, t TopicSpec) (created bool, err error) {
+	return ask(ctx, a, "create topic "+t.Name, func(ctx context.Context) (bool, error) {
+		results, err := a.a.CreateTopics(ctx, []ck.TopicSpecification{{
+			Topic: t.Name, NumPartitions: t.Partitions, ReplicationFactor: t.ReplicationFactor, Config: t.Config,
+		}}, ck.SetAdminOperationTimeout(time.Duration(timeoutMillis(ctx, adminTimeout))*time.Millisecond))
+		if err != nil {
+			return false, err
+		}
+		for _, r := range results {
+			switch r.Error.Code() {
+			case ck.ErrNoError:
+			case ck.ErrTopicAlreadyExists:
+				return false, nil
+			default:
+				return false, r.Error
+			}
+		}
+		return true, nil
+	})
+}
+
+// DescribeTopicConfig gives the topic's configuration, defaults included.
+func (a *Admin) DescribeTopicConfig(ctx context.Context, topic string) (map[string]string, error) {
+	return ask(ctx, a, "configuration of topic "+topic, func(ctx context.Context) (map[string]string, error) {
+		results, err := a.a.DescribeConfigs(ctx, []ck.ConfigResource{{Type: ck.ResourceTopic, Name: topic}})
+		if err != nil {
+			return nil, err
+		}
+		config := map[string]string{}
+		for _, r := range results {
+			if r.Error.Code() != ck.ErrNoError {
+				return nil, r.Error
+			}
+			for k, e := range r.Config {
+				config[k] = e.Value
+			}
+		}
+		return config, nil
+	})
+}
+
+// Range is what a partition's log holds: offsets from Low up to, not including, High.
+type Range struct{ Low, High int64 }
+
+// Offsets gives the readable range of each partition, as a read_committed consumer sees it.
+func (a *Admin) Offsets(ctx context.Context, parts []task.Partition) (map[task.Partition]Range, error) {
+	if len(parts) == 0 {
+		return nil, nil
+	}
+	return ask(ctx, a, "offsets of "+names(parts), func(ctx context.Context) (map[task.Partition]Range, error) {
+		return listRanges(ctx, a.a, parts, ck.IsolationLevelReadCommitted)
+	})
+}
+
+// EndOffsets gives the offset after the last readable record of each partition.
+func (a *Admin) EndOffsets(ctx context.Context, parts []task.Partition) (map[task.Partition]int64, error) {
+	if len(parts) == 0 {
+		return nil, nil
+	}
+	return ask(ctx, a, "end offsets of "+names(parts), func(ctx context.Context) (map[task.Partition]int64, error) {
+		return listOffsets(ctx, a.a, parts, ck.LatestOffsetSpec, ck.IsolationLevelReadCommitted)
+	})
+}
+
+func listRanges(ctx context.Context, a *ck.AdminClient, parts []task.Partition, level ck.IsolationLevel) (map[task.Partition]Range, error) {
+	low, err := listOffsets(ctx, a, parts, ck.EarliestOffsetSpec, level)
+	if err != nil {
+		return nil, err
+	}
+	high, err := listOffsets(ctx, a, parts, ck.LatestOffsetSpec, level)
+	if err != nil {
+		return nil, err
+	}
+	ranges := make(map[task.Partition]Range, len(parts))
+	for _, p := range parts {
+		ranges[p] = Range{Low: low[p], High: high[p]}
+	}
+	return ranges, nil
+}
+
+func listOffsets(ctx context.Context, a *ck.AdminClient, parts []task.Partition, at ck.OffsetSpec, level ck.IsolationLevel) (map[task.Partition]int64, error) {
+	want := make(map[ck.TopicPartition]ck.OffsetSpec, len(parts))
+	for i := range parts {
+		want[ck.TopicPartition{Topic: &parts[i].Topic, Partition: parts[i].ID}] = at
+	}
+	res, err := a.ListOffsets(ctx, want, ck.SetAdminIsolationLevel(level))
+	if err != nil {
+		return nil, fmt.Errorf("list offsets: %w", err)
+	}
+	found := make(map[task.Partition]int64, len(parts))
+	for tp, info := range res.ResultInfos {
+		if info.Error.Code() != ck.ErrNoError {
+			return nil, fmt.Errorf("list offsets of %s-%d: %w", *tp.Topic, tp.Partition, info.Error)
+		}
+		found[task.Partition{Topic: *tp.Topic, ID: tp.Partition}] = int64(info.Offset)
+	}
+	for _, p := range parts {
+		if _, ok := found[p]; !ok {
+			return nil, fmt.Errorf("list offsets of %s-%d: %w", p.Topic, p.ID, ck.NewError(ck.ErrUnknownPartition, "no answer for it", false))
+		}
+	}
+	return found, nil
+}
+
+func describeTopics(ctx context.Context, a *ck.AdminClient, topics []string) ([]ck.TopicDescription, error) {
+	res, err := a.DescribeTopics(ctx, ck.NewTopicCollectionOfTopicNames(topics))
+	if err != nil {
+		return nil, fmt.Errorf("describe topics: %w", err)
+	}
+	return res.TopicDescriptions, nil
+}
+
+// topicIDs gives the ids of topics that must exist. They are asked for anew at every assignment:
+// a topic may have been made again under its name.
+func topicIDs(ctx context.Context, a *ck.AdminClient, topics []string) (map[string]string, error) {
+	ds, err := describeTopics(ctx, a, topics)
+	if codeOf(err) == ck.ErrUnsupportedFeature || codeOf(err) == ck.ErrUnsupportedVersion {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	ids := make(map[string]string, len(ds))
+	for _, d := range ds {
+		if d.Error.Code() != ck.ErrNoError {
+			return nil, fmt.Errorf("describe topic %s: %w", d.Name, d.Error)
+		}
+		ids[d.Name] = topicID(d)
+	}
+	return ids, nil
+}
+
+// topicID writes an id as Kafka's tools do: in the URL's alphabet of base64.
+func topicID(d ck.TopicDescription) string {
+	if d.TopicID.GetMostSignificantBits() == 0 && d.TopicID.GetLeastSignificantBits() == 0 {
+		return ""
+	}
+	return strings.NewReplacer("+", "-", "/", "_").Replace(d.TopicID.String())
+}
