@@ -1,0 +1,48 @@
+package api
+
+import (
+	"context"
+
+	"github.com/stepconnect/stepconnect/connector/config"
+	"github.com/stepconnect/stepconnect/runtime"
+)
+
+// Herder is the control plane that the REST API asks; *runtime.Herder implements it. Every error
+// that a caller caused or can act on is a *runtime.Error; any other is answered with 500.
+// Configurations take *string so that a JSON null can be told from a text.
+type Herder interface {
+	ServerInfo(ctx context.Context) (runtime.ServerInfo, error)
+	Health(ctx context.Context) runtime.Health
+
+	Connectors(ctx context.Context) ([]string, error)
+	Connector(ctx context.Context, name string) (runtime.ConnectorInfo, error)
+	Create(ctx context.Context, req runtime.CreateRequest) (runtime.ConnectorInfo, error)
+	PutConfig(ctx context.Context, name string, cfg map[string]*string) (info runtime.ConnectorInfo, created bool, err error)
+	PatchConfig(ctx context.Context, name string, patch map[string]*string) (runtime.ConnectorInfo, error)
+	Delete(ctx context.Context, name string) error
+	Pause(ctx context.Context, name string) error
+	Resume(ctx context.Context, name string) error
+	Stop(ctx context.Context, name string) error
+	// Restart gives nil when it has restarted the connector alone (204), else the status to answer with 202.
+	Restart(ctx context.Context, name string, includeTasks, onlyFailed bool) (*runtime.ConnectorStatus, error)
+	RestartTask(ctx context.Context, name string, task int) error
+
+	Status(ctx context.Context, name string) (runtime.ConnectorStatus, error)
+	TaskStatus(ctx context.Context, name string, task int) (runtime.TaskStatus, error)
+	Tasks(ctx context.Context, name string) ([]runtime.TaskInfo, error)
+	Topics(ctx context.Context, name string) ([]string, error)
+	ResetTopics(ctx context.Context, name string) error
+
+	Offsets(ctx context.Context, name string) (runtime.Offsets, error)
+	AlterOffsets(ctx context.Context, name string, offsets []runtime.PartitionOffset) (runtime.Message, error)
+	ResetOffsets(ctx context.Context, name string) (runtime.Message, error)
+
+	Plugins(ctx context.Context, connectorsOnly bool) ([]runtime.PluginInfo, error)
+	PluginConfig(ctx context.Context, plugin, version string) ([]config.KeyInfo, error)
+	Validate(ctx context.Context, plugin string, cfg map[string]*string) (runtime.Validation, error)
+
+	Loggers(ctx context.Context) (map[string]runtime.LoggerLevel, error)
+	Logger(ctx context.Context, name string) (runtime.LoggerLevel, error)
+	// SetLogger gives the names of the affected loggers, sorted; cluster spreads the level to all workers.
+	SetLogger(ctx context.Context, name, level string, cluster bool) ([]string, error)
+}

@@ -1,0 +1,176 @@
+package api
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+)
+
+// resource is one path and its methods. Its checks come in the order of JAX-RS: method, type of
+// the entity, accepted types (Jakarta RESTful Web Services 3.1, section 3.7.2).
+type resource struct {
+	a       *handler
+	methods map[string]route
+}
+
+// request is what an endpoint sees.
+type request struct {
+	*http.Request
+	body []byte // the entity; nil for routes that take none
+}
+
+// param gives a decoded path parameter. normalisePath has made sure that it decodes.
+func (r *request) param(name string) string {
+	v, err := url.PathUnescape(chi.URLParam(r.Request, name))
+	if err != nil {
+		return chi.URLParam(r.Request, name)
+	}
+	return v
+}
+
+// flag reads a boolean query parameter as Java's Boolean.valueOf does: true in any case, else false.
+func (r *request) flag(name string, absent bool) bool {
+	values, ok := r.URL.Query()[name]
+	if !ok {
+		return absent
+	}
+	return strings.EqualFold(values[0], "true")
+}
+
+func (res *resource) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	method := r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	rt, ok := res.methods[method]
+	if !ok {
+		refuseMethod(w, r, res.allow())
+		return
+	}
+	start := time.Now()
+	status := res.serve(w, r, rt)
+	if rt.action != "" {
+		res.a.audit(r, rt, status, time.Since(start))
+	}
+}
+
+// refuseMethod answers OPTIONS, and all methods that a path does not have.
+func refuseMethod(w http.ResponseWriter, r *http.Request, allow string) {
+	w.Header().Set("Allow", allow)
+	if r.Method == http.MethodOptions {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusOK)
+		return
+	}
+	writeFrameworkError(w, http.StatusMethodNotAllowed)
+}
+
+// serve runs a route to its end and gives the status it was answered with.
+func (res *resource) serve(w http.ResponseWriter, r *http.Request, rt route) int {
+	timeout := rt.timeout
+	if timeout == 0 {
+		timeout = requestTimeout
+	}
+	req := &request{Request: r}
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		var err error
+		if req.body, err = res.a.readBody(w, r, rt.takesBody); err != nil {
+			return res.a.writeError(w, r, err)
+		}
+	}
+	if !acceptsJSON(r.Header.Values("Accept")) {
+		return writeFrameworkError(w, http.StatusNotAcceptable)
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), timeout)
+	defer cancel()
+	req.Request = r.WithContext(ctx)
+	ans, err := rt.serve(res.a, req)
+	if err != nil {
+		return res.a.writeError(w, req.Request, err)
+	}
+	return ans.write(w, r)
+}
+
+// allow lists the methods of the resource, sorted, as OPTIONS and 405 tell them.
+func (res *resource) allow() string {
+	all := []string{http.MethodOptions}
+	for m := range res.methods {
+		all = append(all, m)
+		if m == http.MethodGet {
+			all = append(all, http.MethodHead)
+		}
+	}
+	slices.Sort(all)
+	return strings.Join(all, ",")
+}
+
+// readBody reads the entity under the limits of size and time, and checks its type. A body that
+// nobody asked for is judged by its type alone, as Kafka Connect does.
+func (a *handler) readBody(w http.ResponseWriter, r *http.Request, wanted bool) ([]byte, error) {
+	types := r.Header.Values("Content-Type")
+	if r.ContentLength == 0 {
+		if wanted && len(types) > 0 && !isJSON(types[0]) {
+			return nil, errUnsupportedMediaType
+		}
+		return nil, nil
+	}
+	// A recorder in tests has no connection to set a deadline on.
+	connection := http.NewResponseController(w)
+	_ = connection.SetReadDeadline(time.Now().Add(a.opts.BodyTimeout))
+	body, err := a.limitedBody(r)
+	if err != nil {
+		// The deadline stays: net/http reads on after the answer, to keep the connection.
+		return nil, err
+	}
+	_ = connection.SetReadDeadline(time.Time{})
+	switch {
+	case len(body) == 0 && (!wanted || len(types) == 0), len(types) == 0 && !wanted:
+		return nil, nil
+	case len(types) == 0 || !isJSON(types[0]) || isEncoded(r):
+		return nil, errUnsupportedMediaType
+	}
+	return body, nil
+}
+
+func (a *handler) limitedBody(r *http.Request) ([]byte, error) {
+	if r.ContentLength > a.opts.MaxBody {
+		drain(r.Body)
+		return nil, errTooLarge(a.opts.MaxBody)
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, a.opts.MaxBody+1))
+	switch {
+	case err != nil:
+		return nil, &bodyError{err}
+	case int64(len(body)) > a.opts.MaxBody:
+		drain(r.Body)
+		return nil, errTooLarge(a.opts.MaxBody)
+	}
+	return body, nil
+}
+
+// drainLimit is how much of a refused body is still taken in, so that a client that sends all
+// before it reads sees the 413 and not a broken connection.
+const drainLimit = 256 << 20
+
+func drain(body io.Reader) {
+	buf := make([]byte, 32<<10)
+	for n := 0; n < drainLimit; {
+		k, err := body.Read(buf)
+		n += k
+		if err != nil {
+			return
+		}
+	}
+}
+
+// bodyError is a request whose entity could not be read from the connection.
+type bodyError struct{ err error }
+
+func (e *bodyError) Error() string { return "the request body could not be read: " + e.err.Error() }
+func (e *bodyError) Unwrap() error { return e.err }
