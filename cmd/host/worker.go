@@ -1,0 +1,162 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/stepconnect/stepconnect/api"
+	"github.com/stepconnect/stepconnect/connector"
+	"github.com/stepconnect/stepconnect/runtime"
+	"github.com/stepconnect/stepconnect/runtime/store"
+	"golang.org/x/sync/errgroup"
+)
+
+// Worker is one worker process put together: the herder that directs it and the REST server that people
+// ask. Its listeners are bound; Run does the rest.
+type Worker struct {
+	Herder *runtime.Herder
+	URL    string // of the REST API, as advertised
+	server *api.Server
+	log    *slog.Logger
+	build  Build
+}
+
+// NewStandalone puts a worker together whose state lives in memory. Log records go to handler, as
+// the loggers' levels let them.
+func NewStandalone(ctx context.Context, p connector.Plugins, b Build, cfg *runtime.WorkerConfig, providers *runtime.Providers, handler slog.Handler) (*Worker, error) {
+	list, err := runtime.NewPlugins(p)
+	if err != nil {
+		return nil, err
+	}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	metrics, err := runtime.NewMetrics(registry)
+	if err != nil {
+		return nil, err
+	}
+	configLog, err := store.OpenMemoryLog(cfg.Values.String("offset.storage.file.filename"))
+	if err != nil {
+		return nil, err
+	}
+	statusLog, err := store.OpenMemoryLog("")
+	if err != nil {
+		return nil, err
+	}
+	levels := runtime.NewLevels(slog.LevelInfo)
+	log := levels.Logger(runtime.LoggerWorker, handler)
+	server, err := listen(ctx, cfg, levels.Logger("io.stepconnect.api", handler), promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	if err != nil {
+		return nil, err
+	}
+	bound := func(string) net.Addr { return boundAddr(server) }
+	herder := runtime.NewHerder(runtime.HerderOptions{
+		Version: b.Version, Commit: b.revision(), WorkerID: cfg.WorkerID(bound), Config: cfg, Providers: providers,
+		Plugins: list, Clients: kafkaClients(), ConfigLog: configLog, StatusLog: statusLog, Metrics: metrics,
+		Levels: levels, Handler: handler,
+	})
+	return &Worker{Herder: herder, URL: cfg.AdvertisedURL(bound), server: server, log: log, build: b}, nil
+}
+
+// boundAddr is the address of the first listener, whose port may have been 0.
+func boundAddr(s *api.Server) net.Addr {
+	urls := s.URLs()
+	if len(urls) == 0 {
+		return nil
+	}
+	u, err := url.Parse(urls[0])
+	if err != nil {
+		return nil
+	}
+	addr, err := net.ResolveTCPAddr("tcp", u.Host)
+	if err != nil {
+		return nil
+	}
+	return addr
+}
+
+// listen binds the REST listeners as the worker's configuration says.
+func listen(ctx context.Context, cfg *runtime.WorkerConfig, log *slog.Logger, metrics http.Handler) (*api.Server, error) {
+	v := cfg.Values
+	rules, err := api.ParseResponseHeaders(v.String("response.http.headers.config"))
+	if err != nil {
+		return nil, err
+	}
+	var auth *api.Auth
+	if v.Has("rest.auth.basic.users.file") || v.Has("rest.auth.bearer.tokens.file") {
+		if auth, err = api.LoadAuth(v.String("rest.auth.basic.users.file"), v.String("rest.auth.bearer.tokens.file")); err != nil {
+			return nil, err
+		}
+	}
+	o := api.ServerOptions{
+		API: api.Options{
+			Log: log, Metrics: metrics, Auth: auth, OpenPaths: v.List("rest.open.paths"), ResponseHeaders: rules,
+			AllowOrigin: v.String("access.control.allow.origin"), AllowMethods: v.String("access.control.allow.methods"),
+		},
+		Listeners: v.List("listeners"), Keys: cfg.Raw, AllowUnauthenticated: v.Bool("rest.allow.unauthenticated"),
+	}
+	if v.Has("admin.listeners") {
+		o.AdminListeners = v.List("admin.listeners")
+	}
+	return api.Listen(ctx, o)
+}
+
+// Run serves until ctx ends. Then the herder stops its tasks in order, while the REST API still
+// answers what is going on, and the API goes last.
+func (w *Worker) Run(ctx context.Context) error {
+	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopServing()
+	running, stopRunning := context.WithCancel(ctx)
+	defer stopRunning()
+	var g errgroup.Group
+	g.Go(func() error {
+		defer stopRunning() // a worker that nobody can ask is no worker
+		return w.server.Run(serving, w.Herder)
+	})
+	g.Go(func() error {
+		defer stopServing()
+		return w.Herder.Run(running)
+	})
+	w.log.Info("worker is starting", "version", w.build.Version, "commit", w.build.revision(), "rest", w.URL)
+	err := g.Wait()
+	w.log.Info("worker has stopped")
+	return err
+}
+
+// AwaitHealthy waits until the worker takes requests.
+func (w *Worker) AwaitHealthy(ctx context.Context) error {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if h := w.Herder.Health(ctx); h.Status == "healthy" {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("worker did not become healthy: %w", ctx.Err())
+		case <-tick.C:
+		}
+	}
+}
+
+// LogHandler writes log records as JSON lines; the levels of the loggers decide what comes here.
+func LogHandler(out io.Writer) slog.Handler {
+	return slog.NewJSONHandler(out, &slog.HandlerOptions{Level: slog.Level(-128)})
+}
+
+// IgnoreStop takes the end of a context for the orderly end that it is.
+func IgnoreStop(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
