@@ -1,0 +1,121 @@
+# stepconnect: what people do here, and what CI does. `make help` lists it.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# What is fetched or built for tests and tools stays in .cache, which git ignores.
+CACHE := $(CURDIR)/.cache
+TOOLS := $(CACHE)/bin
+
+GOTESTSUM_VERSION     := v1.13.0
+GOLANGCI_LINT_VERSION := v2.15.0
+GOVULNCHECK_VERSION   := v1.9.0
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+COMMIT  := $(shell git rev-parse --short=16 HEAD 2>/dev/null || echo unknown)
+MODULE  := github.com/stepconnect/stepconnect
+
+# librdkafka comes with confluent-kafka-go as a static library; cgo links it.
+export CGO_ENABLED := 1
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sort | \
+		awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+
+.PHONY: build
+build: ## build bin/stepconnect (needs Go and a C compiler)
+	go build -trimpath -ldflags '-X main.version=$(VERSION) -X main.commit=$(COMMIT)' -o bin/stepconnect ./cmd/stepconnect
+
+.PHONY: demo
+demo: build ## run everything in one process on loopback; DEMO_ARGS=--exit ends it when all is checked
+	bin/stepconnect demo $(DEMO_ARGS)
+
+.PHONY: docs
+docs: build ## write the generated documentation (docs/CONFIG.md) anew
+	bin/stepconnect docs
+
+## Tests. TEST_PACKAGES and TEST_ARGS narrow them: make test TEST_PACKAGES=./runtime/... TEST_ARGS='-run Rebalance'
+TEST_PACKAGES ?= ./...
+TEST_ARGS ?=
+
+.PHONY: test
+test: $(TOOLS)/stack $(TOOLS)/gotestsum-$(GOTESTSUM_VERSION) ## run all tests: unit, property, embedded, and on real servers, which it sets up itself
+	@STEPCONNECT_TEST_SCALE= TEST_TIMEOUT=11m test/tools/run-tests.sh $(TEST_ARGS) $(TEST_PACKAGES)
+
+.PHONY: test-long
+test-long: $(TOOLS)/stack $(TOOLS)/gotestsum-$(GOTESTSUM_VERSION) ## run the same tests with long counts and durations, and assert timing
+	@STEPCONNECT_TEST_SCALE=long TEST_TIMEOUT=4h test/tools/run-tests.sh $(TEST_ARGS) $(TEST_PACKAGES)
+
+.PHONY: check
+check: lint vet race vuln purego ## lint with the arrows, vet, race tests of the embedded level, govulncheck, build without cgo
+	@if [ -e $(CACHE)/vuln-not-checked ]; then echo "check: passed, but vulnerabilities were not checked (see above)"; else echo "check: all passed"; fi
+
+.PHONY: lint
+lint: $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION) ## lint, and show that each forbidden import is reported
+	test/tools/arrows.sh $<
+	$< run ./...
+
+.PHONY: vet
+vet: ## go vet
+	go vet ./...
+
+.PHONY: race
+race: ## unit, property and embedded tests under the race detector
+	go test -race -short -p 2 -timeout 15m ./...
+
+.PHONY: vuln
+vuln: $(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION) ## look for known vulnerabilities in what is called
+	test/tools/vuln.sh $<
+
+# Only runtime/kafka needs librdkafka, and cmd which links it (docs/DESIGN.md §3).
+.PHONY: purego
+purego: ## build all but runtime/kafka and cmd without cgo
+	CGO_ENABLED=0 go build $$(go list -f '{{if .GoFiles}}{{.ImportPath}}{{end}}' ./... | grep -vE '^$(MODULE)/(cmd/.*|runtime/kafka(/.*)?)$$')
+
+## BENCH chooses benchmarks, BENCH_COUNT how often each is run (6 for benchstat).
+BENCH ?= .
+BENCH_COUNT ?= 1
+BENCH_PACKAGES ?= ./...
+
+.PHONY: bench
+bench: ## run the benchmarks with allocations, and assert timing
+	go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(BENCH_COUNT) -p 1 -timeout 2h $(BENCH_PACKAGES)
+
+## FUZZTIME is for each target; `make fuzz FUZZTIME=2m` is the long run.
+FUZZTIME ?= 10s
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZTIME (10s)
+	test/tools/fuzz.sh $(FUZZTIME)
+
+.PHONY: stack-up
+stack-up: $(TOOLS)/stack ## start Kafka, registry, PostgreSQL and Step Functions emulator, write .stack/env, leave them running
+	@$< up
+
+.PHONY: stack-down
+stack-down: $(TOOLS)/stack ## stop what stack-up left running
+	@$< down
+
+.PHONY: clean
+clean: ## remove what was built; .cache, with what was downloaded, stays
+	rm -rf bin
+
+# go build is quick when nothing has changed, and knows better than make whether something has.
+.PHONY: $(TOOLS)/stack
+$(TOOLS)/stack:
+	@CGO_ENABLED=0 go build -o $@ ./test/stack/cmd/stack
+
+# A tool's file carries its version, so that another version is another file.
+$(TOOLS)/gotestsum-$(GOTESTSUM_VERSION):
+	GOBIN=$(TOOLS) go install gotest.tools/gotestsum@$(GOTESTSUM_VERSION)
+	ln -sf gotestsum $@
+
+$(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION):
+	GOBIN=$(TOOLS) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
+	ln -sf golangci-lint $@
+
+$(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION):
+	GOBIN=$(TOOLS) go install golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION)
+	ln -sf govulncheck $@

@@ -1,0 +1,75 @@
+package stack
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// nobody is the account that PostgreSQL gets instead of root, under which it refuses to run.
+const nobody = 65534
+
+// postgres sets up and starts a PostgreSQL with logical replication on, as Debezium needs it.
+// Its Addr is the DSN of the database postgres, as its superuser.
+func (s *setup) postgres(ctx context.Context) (*Server, error) {
+	bin, err := s.require(ctx, "PostgreSQL (initdb, postgres)", findPostgres, "postgresql")
+	if err != nil {
+		return nil, err
+	}
+	name := "postgresql " + filepath.Base(filepath.Dir(bin))
+	return openServer(ctx, name, 1, func(dir string, ports []*port) (*Server, error) {
+		data, account, err := initPostgres(ctx, bin, dir)
+		if err != nil {
+			return nil, err
+		}
+		dsn := "postgres://postgres@" + ports[0].addr() + "/postgres?sslmode=disable"
+		return &Server{addr: dsn, spec: spec{
+			argv: []string{filepath.Join(bin, "postgres"), "-D", data, "-h", "127.0.0.1", "-p", ports[0].String(),
+				"-c", "unix_socket_directories=", "-c", "wal_level=logical", "-c", "max_connections=200",
+				// The data is thrown away with the server.
+				"-c", "fsync=off", "-c", "full_page_writes=off"},
+			account: account,
+			ready:   func(ctx context.Context) error { return connects(ctx, dsn) },
+			stop:    syscall.SIGINT, // fast shutdown: does not wait for clients
+		}}, nil
+	})
+}
+
+// initPostgres makes an empty database cluster in dir and says which account owns it (nil: ours).
+func initPostgres(ctx context.Context, bin, dir string) (data string, account *syscall.Credential, err error) {
+	if err := os.Chmod(dir, 0o755); err != nil {
+		return "", nil, fmt.Errorf("set up postgresql: %w", err)
+	}
+	data = filepath.Join(dir, "data")
+	if err := os.Mkdir(data, 0o700); err != nil {
+		return "", nil, fmt.Errorf("set up postgresql: %w", err)
+	}
+	if os.Geteuid() == 0 {
+		account = &syscall.Credential{Uid: nobody, Gid: nobody}
+		if err := os.Chown(data, nobody, nobody); err != nil {
+			return "", nil, fmt.Errorf("set up postgresql: %w", err)
+		}
+	}
+	cmd := exec.CommandContext(ctx, filepath.Join(bin, "initdb"), "-D", data, "-U", "postgres",
+		"--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync")
+	cmd.Dir = dir
+	cmd.Env = baseEnv()
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: account}
+	if err := runQuietly(cmd); err != nil {
+		return "", nil, fmt.Errorf("set up postgresql: %w", err)
+	}
+	return data, account, nil
+}
+
+func connects(ctx context.Context, dsn string) error {
+	conn, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		return err
+	}
+	return conn.Close(ctx)
+}

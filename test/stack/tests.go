@@ -1,0 +1,192 @@
+package stack
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// setupTimeout bounds fetching and starting a server, a cold cache on a slow network included.
+const setupTimeout = 10 * time.Minute
+
+// shared holds the servers that tests of this process started and use together. It is global because
+// tests of one package share nothing else, and its servers are never closed here because no
+// test knows itself to be the last: their guards end them with the process.
+var shared struct {
+	sync.Mutex
+	addrs map[string]func() (string, error)
+}
+
+// Kafka gives the bootstrap servers of a broker that tests share. Topics are not created by
+// themselves; take names that are yours alone (see [Name]).
+func Kafka(t testing.TB) string { t.Helper(); return address(t, nameKafka) }
+
+// Registry gives the URL of a schema registry with Confluent's API, which tests share.
+func Registry(t testing.TB) string { t.Helper(); return address(t, nameRegistry) }
+
+// Moto gives the endpoint of moto, an independent implementation of Step Functions' StartExecution,
+// which tests share. Any credentials do. Executions stay RUNNING.
+func Moto(t testing.TB) string { t.Helper(); return address(t, nameMoto) }
+
+// Ministack gives the endpoint of ministack, an emulator that executes state machines, which
+// tests share. Any credentials do.
+func Ministack(t testing.TB) string { t.Helper(); return address(t, nameMinistack) }
+
+// Postgres gives the DSN of a database of the test's own in a PostgreSQL that tests share, as
+// superuser. The database is dropped at the test's end.
+func Postgres(t testing.TB) string {
+	t.Helper()
+	server := address(t, namePostgres)
+	name := strings.ReplaceAll(Name(t), "-", "_")
+	execute := func(ctx context.Context, sql string) {
+		t.Helper()
+		conn, err := pgx.Connect(ctx, server)
+		if err != nil {
+			t.Fatalf("connect to postgresql: %v", err)
+		}
+		defer conn.Close(ctx)
+		if _, err := conn.Exec(ctx, sql); err != nil {
+			t.Fatalf("%s: %v", sql, err)
+		}
+	}
+	quoted := pgx.Identifier{name}.Sanitize()
+	execute(t.Context(), "CREATE DATABASE "+quoted)
+	t.Cleanup(func() {
+		// FORCE ends what connections a failed test left open; t's own context is over by now.
+		execute(context.WithoutCancel(t.Context()), "DROP DATABASE "+quoted+" WITH (FORCE)")
+	})
+	conf, err := pgx.ParseConfig(server)
+	if err != nil {
+		t.Fatalf("DSN of postgresql: %v", err)
+	}
+	password := ""
+	if conf.Password != "" {
+		password = ":" + conf.Password
+	}
+	return fmt.Sprintf("postgres://%s%s@%s:%d/%s?sslmode=disable", conf.User, password, conf.Host, conf.Port, name)
+}
+
+// PrivateKafka starts a cluster of the test's own, of n nodes, each broker and controller. Its
+// nodes may be stopped, killed and paused. It ends with the test.
+func PrivateKafka(t testing.TB, n int, opts ...KafkaOption) *KafkaCluster {
+	t.Helper()
+	ctx, s := private(t)
+	began := time.Now()
+	cluster, err := s.kafka(ctx, n, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("stack: private kafka at %s, ready after %s", cluster.Bootstrap(), time.Since(began).Round(100*time.Millisecond))
+	t.Cleanup(func() {
+		for _, node := range cluster.Nodes {
+			logTail(t, node)
+		}
+		cluster.close()
+	})
+	return cluster
+}
+
+// PrivateRegistry starts a schema registry of the test's own, which may be stopped, killed and
+// paused, and knows its schemas again when it is started again. It ends with the test.
+func PrivateRegistry(t testing.TB) *Server {
+	t.Helper()
+	ctx, s := private(t)
+	server, err := s.registry(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("stack: private %s", server.describe())
+	t.Cleanup(func() {
+		logTail(t, server)
+		server.close()
+	})
+	return server
+}
+
+// private is what a server that belongs to t is set up with.
+func private(t testing.TB) (context.Context, *setup) {
+	t.Helper()
+	skipShort(t)
+	s, err := newSetup(t.Logf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), setupTimeout)
+	t.Cleanup(cancel)
+	return ctx, s
+}
+
+// logTail shows what a server said, where its test failed.
+func logTail(t testing.TB, s *Server) {
+	if t.Failed() {
+		t.Logf("end of the log of %s:\n%s", s.spec.name, tail(s.spec.log, 20))
+	}
+}
+
+// Name gives a name that no other test uses, made from t's: for topics, groups, subjects and
+// state machines. It holds letters, digits and '-' only and has at most 50 characters.
+func Name(t testing.TB) string {
+	name := strings.Trim(notInNames.ReplaceAllString(strings.ToLower(t.Name()), "-"), "-")
+	if len(name) > 40 {
+		name = name[:40]
+	}
+	return fmt.Sprintf("%s-%08x", strings.TrimRight(name, "-"), rand.Uint32())
+}
+
+var notInNames = regexp.MustCompile(`[^a-z0-9]+`)
+
+func skipShort(t testing.TB) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("needs a real server, which -short leaves out")
+	}
+}
+
+// address gives the address of a shared server: the environment's, else that of the process's own.
+func address(t testing.TB, name string) string {
+	t.Helper()
+	skipShort(t)
+	sv, err := serviceNamed(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if addr := os.Getenv(sv.env); addr != "" {
+		return addr
+	}
+	shared.Lock()
+	if shared.addrs == nil {
+		shared.addrs = map[string]func() (string, error){}
+	}
+	open := shared.addrs[name]
+	if open == nil {
+		// The server outlives the test that happens to ask first.
+		open = sync.OnceValues(func() (string, error) {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), setupTimeout)
+			defer cancel()
+			s, err := newSetup(t.Logf)
+			if err != nil {
+				return "", err
+			}
+			h, err := sv.start(ctx, s)
+			if err != nil {
+				return "", err
+			}
+			return h.addr, nil
+		})
+		shared.addrs[name] = open
+	}
+	shared.Unlock()
+	addr, err := open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return addr
+}

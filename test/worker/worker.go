@@ -1,0 +1,235 @@
+// Package worker runs the built binary as a process of its own, so that tests can kill it.
+package worker
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"sort"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// build makes the binary once for the test process; the first caller waits for the compiler.
+var build = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "stepconnect-binary-")
+	if err != nil {
+		return "", err
+	}
+	_, here, _, _ := runtime.Caller(0)
+	path := filepath.Join(dir, "stepconnect")
+	cmd := exec.Command("go", "build", "-o", path, "./cmd/stepconnect")
+	cmd.Dir = filepath.Dir(filepath.Dir(filepath.Dir(here)))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building the worker: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+// Process is a worker process in standalone mode.
+type Process struct {
+	URL string // of its REST API
+	cmd *exec.Cmd
+	log string
+	end chan error
+}
+
+// Properties are a worker's: converters, the REST listener on a free port, and a replay file.
+func Properties(t testing.TB, bootstrap, registry string) map[string]string {
+	t.Helper()
+	return map[string]string{
+		"bootstrap.servers": bootstrap, "listeners": "http://" + freeAddress(t),
+		"key.converter": "io.confluent.connect.avro.AvroConverter", "key.converter.schema.registry.url": registry,
+		"value.converter": "io.confluent.connect.avro.AvroConverter", "value.converter.schema.registry.url": registry,
+		"offset.storage.file.filename": filepath.Join(t.TempDir(), "replay.json"), "offset.flush.interval.ms": "1000",
+	}
+}
+
+func freeAddress(t testing.TB) string {
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// Start runs a worker with connectors from files and waits until it is healthy. It is killed at
+// the end of the test if it still runs; its log is shown when the test failed.
+func Start(t testing.TB, props map[string]string, connectors ...map[string]string) *Process {
+	t.Helper()
+	binary, err := build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	args := []string{"standalone", filepath.Join(dir, "worker.properties")}
+	write(t, args[1], properties(props))
+	for i, c := range connectors {
+		path := filepath.Join(dir, fmt.Sprintf("connector-%d.json", i))
+		text, err := json.Marshal(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, path, text)
+		args = append(args, path)
+	}
+	p := &Process{URL: props["listeners"], log: filepath.Join(dir, "worker.log"), end: make(chan error, 1)}
+	out, err := os.Create(p.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	p.cmd = exec.Command(binary, args...) //nolint:noctx // killed by the cleanup below
+	p.cmd.Stdout, p.cmd.Stderr = out, out
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	p.cmd.Env = append(os.Environ(), "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "AWS_EC2_METADATA_DISABLED=true")
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { p.end <- p.cmd.Wait() }()
+	t.Cleanup(func() {
+		p.Kill()
+		if t.Failed() {
+			t.Logf("end of the worker's log:\n%s", p.LogTail())
+		}
+	})
+	p.await(t)
+	return p
+}
+
+func properties(m map[string]string) []byte {
+	var lines []string
+	for k, v := range m {
+		lines = append(lines, k+"="+strings.ReplaceAll(v, `\`, `\\`))
+	}
+	sort.Strings(lines)
+	return []byte(strings.Join(lines, "\n") + "\n")
+}
+
+func write(t testing.TB, path string, text []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (p *Process) await(t testing.TB) {
+	t.Helper()
+	Eventually(t, 30*time.Second, "the worker is healthy", func() bool {
+		select {
+		case err := <-p.end:
+			p.end <- err
+			t.Fatalf("the worker ended: %v\n%s", err, p.LogTail())
+		default:
+		}
+		res, err := p.Get(t.Context(), "/health")
+		return err == nil && res.StatusCode == http.StatusOK
+	})
+}
+
+// Kill is kill -9. It returns when the process is gone; a process that has ended stays so.
+func (p *Process) Kill() { p.signal(syscall.SIGKILL) }
+
+// Stop is SIGTERM; it gives the process's error, nil for status 0.
+func (p *Process) Stop() error { return p.signal(syscall.SIGTERM) }
+
+// Signal sends s and does not wait.
+func (p *Process) Signal(s syscall.Signal) error { return p.cmd.Process.Signal(s) }
+
+// PID of the process.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+func (p *Process) signal(s syscall.Signal) error {
+	_ = p.cmd.Process.Signal(s)
+	err := <-p.end
+	p.end <- err
+	return err
+}
+
+// LogTail is the end of what the worker wrote.
+func (p *Process) LogTail() string {
+	b, err := os.ReadFile(p.log)
+	if err != nil {
+		return err.Error()
+	}
+	if len(b) > 6000 {
+		b = b[len(b)-6000:]
+	}
+	return string(b)
+}
+
+// Response is an answer of the REST API with its body read.
+type Response struct {
+	StatusCode int
+	Header     http.Header
+	Body       []byte
+}
+
+// Get asks the REST API.
+func (p *Process) Get(ctx context.Context, path string) (Response, error) {
+	return p.Do(ctx, http.MethodGet, path, "")
+}
+
+// Do calls the REST API with a JSON body, "" for none.
+func (p *Process) Do(ctx context.Context, method, path, body string) (Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, p.URL+path, strings.NewReader(body))
+	if err != nil {
+		return Response{}, err
+	}
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return Response{}, err
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	return Response{res.StatusCode, res.Header, bytes.TrimSpace(b)}, err
+}
+
+// TaskState gives the state and trace of a connector's task.
+func (p *Process) TaskState(t testing.TB, connector string, task int) (state, trace string) {
+	t.Helper()
+	res, err := p.Get(t.Context(), fmt.Sprintf("/connectors/%s/tasks/%d/status", connector, task))
+	if err != nil || res.StatusCode != http.StatusOK {
+		return "", ""
+	}
+	var s struct{ State, Trace string }
+	if err := json.Unmarshal(res.Body, &s); err != nil {
+		t.Fatal(err)
+	}
+	return s.State, s.Trace
+}
+
+// ErrNever is what Eventually reports.
+var ErrNever = errors.New("condition did not come about")
+
+// Eventually waits for a condition, asked every 20 ms.
+func Eventually(t testing.TB, within time.Duration, what string, cond func() bool) {
+	t.Helper()
+	deadline := time.NewTimer(within)
+	defer deadline.Stop()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !cond() {
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			t.Fatalf("%v within %v: %s", ErrNever, within, what)
+		}
+	}
+}
