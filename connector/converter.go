@@ -31,7 +31,8 @@ type HeaderConverter interface {
 type ConverterPlugin struct {
 	Info
 	Config *config.Def
-	// New makes a converter for keys (isKey) or values. It does not block on the network.
+	// New makes a converter for keys (isKey) or values; nil when it serves for headers only. It
+	// does not block on the network.
 	New func(cfg config.Values, isKey bool) (Converter, error)
 	// NewHeader makes the same converter for headers; nil when it cannot serve as one.
 	NewHeader func(cfg config.Values) (HeaderConverter, error)
