@@ -12,7 +12,7 @@ GOTESTSUM_VERSION     := v1.13.0
 GOLANGCI_LINT_VERSION := v2.15.0
 GOVULNCHECK_VERSION   := v1.9.0
 
-VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+VERSION := $(shell git describe --tags --exact-match 2>/dev/null || echo 0.1.0)
 COMMIT  := $(shell git rev-parse --short=16 HEAD 2>/dev/null || echo unknown)
 MODULE  := github.com/stepconnect/stepconnect
 

@@ -124,7 +124,7 @@ func (w *Worker) converter(role, class string, sub map[string]string) (task.Stag
 // simpleHeaders is the header converter where nobody names one.
 const simpleHeaders = "org.apache.kafka.connect.storage.SimpleHeaderConverter"
 
-func (w *Worker) headerConverter(b *blueprint) (connector.HeaderConverter, error) {
+func (w *Worker) headerConverter(b *blueprint) (task.HeaderStage, error) {
 	class, sub := b.converterConfig("header", w.opts.Config.Raw)
 	named := class != ""
 	if !named {
@@ -132,16 +132,17 @@ func (w *Worker) headerConverter(b *blueprint) (connector.HeaderConverter, error
 	}
 	r, err := w.opts.Plugins.find(config.KindHeaderConverter, class)
 	if !named && errors.Is(err, config.ErrNoClass) {
-		return nil, nil // a worker built without it leaves headers out
+		return task.HeaderStage{}, nil // a worker built without it leaves headers out
 	}
 	if err != nil {
-		return nil, classError(class, err)
+		return task.HeaderStage{}, classError(class, err)
 	}
 	values, err := r.def.Parse(sub)
 	if err != nil {
-		return nil, err
+		return task.HeaderStage{}, err
 	}
-	return w.opts.Plugins.list.Converters[r.at].NewHeader(values)
+	c, err := w.opts.Plugins.list.Converters[r.at].NewHeader(values)
+	return task.HeaderStage{Class: r.info.Class, Converter: c}, err
 }
 
 func (w *Worker) step(raw map[string]string, alias string) (task.Step, error) {

@@ -43,7 +43,9 @@ func NewPlugins(list connector.Plugins) (*Plugins, error) {
 		p.add(pluginRef{config.KindPredicate, t.Info, t.Config, i}, "Predicate")
 	}
 	for i, c := range list.Converters {
-		p.add(pluginRef{config.KindConverter, c.Info, c.Config, i}, "Converter")
+		if c.New != nil {
+			p.add(pluginRef{config.KindConverter, c.Info, c.Config, i}, "Converter")
+		}
 		if c.NewHeader != nil {
 			p.add(pluginRef{config.KindHeaderConverter, c.Info, c.Config, i}, "HeaderConverter", "Converter")
 		}

@@ -6,7 +6,7 @@ import "github.com/stepconnect/stepconnect/cmd/host"
 
 // version and commit are set by the linker (make build).
 var (
-	version = "dev"
+	version = "0.1.0"
 	commit  = ""
 )
 

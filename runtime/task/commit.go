@@ -74,7 +74,7 @@ func (l *loop) startsWait(now time.Time) (waits, busy bool) {
 
 // commitIfDue sends what has changed. With a partition that must be committed go all that have moved or were
 // never committed; with none, one goes unchanged when the lease is to be renewed.
-func (l *loop) commitIfDue(now time.Time) {
+func (l *loop) commitIfDue(work context.Context, now time.Time) {
 	if l.commit.sent != nil || l.commitDue(now).After(now) {
 		return
 	}
@@ -100,7 +100,9 @@ func (l *loop) commitIfDue(now time.Time) {
 	s.counts = must
 	if !must {
 		s.positions, s.parts = nil, nil
-		if i := slices.IndexFunc(l.order, func(p *partition) bool { return p.confirmed && !p.closing }); i >= 0 && !now.Before(c.nextLease) {
+		waits, _ := l.startsWait(now)
+		renew := waits || !now.Before(c.nextLease)
+		if i := slices.IndexFunc(l.order, func(p *partition) bool { return p.confirmed && !p.closing }); i >= 0 && renew {
 			s.positions, s.parts = []Position{l.order[i].committed}, []*partition{l.order[i]}
 		}
 	}
@@ -110,7 +112,7 @@ func (l *loop) commitIfDue(now time.Time) {
 	}
 	c.nextLease = now.Add(l.cfg.Settings.Lease / 3)
 	if len(s.positions) > 0 {
-		l.sendCommit(s)
+		l.sendCommit(work, s)
 	}
 }
 
@@ -135,13 +137,13 @@ func hasIntent(intents []*delivery, p *partition) bool {
 	return false
 }
 
-func (l *loop) sendCommit(s *sentCommit) {
+func (l *loop) sendCommit(work context.Context, s *sentCommit) {
 	l.commit.sent = s
 	source := *l.source.Load()
 	l.workers.Add(1)
 	go func() {
 		defer l.workers.Done()
-		ctx, cancel := context.WithTimeout(l.work, l.cfg.Settings.CommitTimeout)
+		ctx, cancel := context.WithTimeout(work, l.cfg.Settings.CommitTimeout)
 		defer cancel()
 		err := source.Commit(ctx, s.positions)
 		select {

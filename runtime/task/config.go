@@ -73,7 +73,7 @@ const (
 // Pipeline turns messages into records.
 type Pipeline struct {
 	Key, Value Stage
-	Header     connector.HeaderConverter // nil leaves headers out
+	Header     HeaderStage
 	Steps      []Step
 }
 
@@ -81,6 +81,12 @@ type Pipeline struct {
 type Stage struct {
 	Class     string
 	Converter connector.Converter
+}
+
+// HeaderStage is a header converter with its class name; a nil Converter leaves headers out.
+type HeaderStage struct {
+	Class     string
+	Converter connector.HeaderConverter
 }
 
 // Step is one transform of the chain; Predicate is nil when it always applies.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"github.com/stepconnect/stepconnect/connector"
@@ -35,6 +36,15 @@ type runner struct {
 	sink    connector.Sink
 	dlq     Producer // nil without a dead letter queue
 	lease   *lease
+	trouble atomic.Pointer[dlqTrouble] // what keeps dead letters from being written, nil when nothing does
+}
+
+// dlqTrouble is why a record waits for the dead letter queue, and since when.
+type dlqTrouble struct {
+	Partition
+	offset int64
+	since  time.Time
+	err    error
 }
 
 // convert turns a message into a record: key, value, headers, then the transforms, each tried
@@ -57,11 +67,11 @@ func (r *runner) convert(ctx context.Context, m *Message) (*connector.Record, *s
 			return err
 		})
 	}
-	if err == nil && r.Pipeline.Header != nil && len(m.Headers) > 0 {
-		err = r.attempt(ctx, stageHeader, fmt.Sprintf("%T", r.Pipeline.Header), func() error {
+	if err == nil && r.Pipeline.Header.Converter != nil && len(m.Headers) > 0 {
+		err = r.attempt(ctx, stageHeader, r.Pipeline.Header.Class, func() error {
 			rec.Headers = make([]connector.Header, len(m.Headers))
 			for i, h := range m.Headers {
-				v, err := r.Pipeline.Header.ConvertHeader(m.Topic, h.Key, h.Value)
+				v, err := r.Pipeline.Header.Converter.ConvertHeader(m.Topic, h.Key, h.Value)
 				if err != nil {
 					return fmt.Errorf("header %q: %w", h.Key, err)
 				}

@@ -61,9 +61,11 @@ func (r *runner) deadLetter(ctx context.Context, it *item, cause *stageError) er
 		r.metrics.DLQRequests.Add(1)
 		err := r.dlq.Produce(ctx, m)
 		if err == nil {
+			r.trouble.Store(nil)
 			return nil
 		}
 		r.metrics.DLQFailures.Add(1)
+		r.trouble.CompareAndSwap(nil, &dlqTrouble{it.Partition, it.Offset, time.Now(), err})
 		switch class, _ := connector.Classify(err); {
 		case class == connector.ClassRetryable && r.Settings.TolerateAll:
 			if !sleep(ctx, backoff) {
@@ -104,7 +106,7 @@ func contextHeaders(cfg *Config, it *item, cause *stageError) []connector.RawHea
 		text("stage", cause.stage),
 		text("class.name", stageClass),
 		text("exception.class.name", class),
-		text("exception.message", cause.err.Error()),
+		text("exception.message", exceptionMessage(cause.err)),
 		text("exception.stacktrace", stackTrace(class, cause.err)),
 	}
 }
@@ -125,12 +127,25 @@ func exceptionClass(cause *stageError) string {
 	return "org.apache.kafka.connect.errors.DataException"
 }
 
+// exceptionMessage is the message as Kafka Connect's exception has it: an error can tell it by a method
+// ExceptionMessage() string where its own text says more.
+func exceptionMessage(err error) string {
+	var told interface{ ExceptionMessage() string }
+	if errors.As(err, &told) {
+		return told.ExceptionMessage()
+	}
+	return err.Error()
+}
+
 // stackTrace writes an error and its causes the way Java prints them, without frames.
 func stackTrace(class string, err error) string {
 	var b strings.Builder
 	b.WriteString(class + ": " + err.Error())
-	for err = errors.Unwrap(err); err != nil; err = errors.Unwrap(err) {
-		fmt.Fprintf(&b, "\nCaused by: %T: %v", err, err)
+	for last := err.Error(); err != nil; err = errors.Unwrap(err) {
+		if text := err.Error(); text != last {
+			fmt.Fprintf(&b, "\nCaused by: %T: %s", err, text)
+			last = text
+		}
 	}
 	return b.String()
 }

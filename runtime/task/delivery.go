@@ -21,6 +21,12 @@ type item struct {
 	record *connector.Record // once converted
 }
 
+// forget lets go of the message's bytes: items live in one piece of memory per poll, and one that waits
+// long must not keep those of its neighbours.
+func (it *item) forget() {
+	it.Key, it.Value, it.Headers, it.record = nil, nil, nil, nil
+}
+
 // delivery is a set of messages that go together: first as the scheduler took them, then,
 // once frozen, as one call of the sink, tried again only as the same records until its
 // outcome is known.

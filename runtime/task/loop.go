@@ -68,8 +68,7 @@ func newLoop(t *Task) *loop {
 
 // run is the task from the opened sink to the end.
 func (l *loop) run(stop, abort context.Context) error {
-	work, cut := context.WithCancel(abort)
-	l.work = work
+	work, cut := context.WithCancel(abort) // of the workers: ends when the task is cut short
 	r := &reader{loop: l}
 	l.workers.Add(1)
 	go func() {
@@ -77,7 +76,7 @@ func (l *loop) run(stop, abort context.Context) error {
 		l.readerEnd <- r.run(stop, abort)
 	}()
 	l.setState(l.wanted(), nil)
-	err := l.loop(stop, abort)
+	err := l.loop(stop, abort, work)
 	close(l.ended)
 	cut()
 	l.workers.Wait()
@@ -97,16 +96,16 @@ func (l *loop) run(stop, abort context.Context) error {
 }
 
 // loop serves events until the reader has left the group after stop, or has failed and stop comes.
-func (l *loop) loop(stop, abort context.Context) error {
+func (l *loop) loop(stop, abort, work context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	stopped, readerEnded := stop.Done(), false
 	var end error
 	for {
 		now := time.Now()
-		l.handOut(now)
-		l.stepRevocation(now) // before other commits: one is under way at a time
-		l.commitIfDue(now)
+		l.handOut(work, now)
+		l.stepRevocation(work, now) // before other commits: one is under way at a time
+		l.commitIfDue(work, now)
 		if readerEnded && l.stopping && l.commit.sent == nil {
 			return end
 		}
@@ -188,7 +187,7 @@ func (l *loop) setState(s State, err error) {
 func (l *loop) fail(err error) { l.setState(Failed, err) }
 
 // handOut gives workers what may go now.
-func (l *loop) handOut(now time.Time) {
+func (l *loop) handOut(work context.Context, now time.Time) {
 	if l.state != Running || l.stopping {
 		return
 	}
@@ -201,18 +200,18 @@ func (l *loop) handOut(now time.Time) {
 		p.jobs[d] = struct{}{}
 		convert := d.batch == nil || d.items[0].record == nil
 		l.workers.Add(1)
-		go l.job(d, convert)
+		go l.job(work, d, convert)
 	}
 }
 
 // job is one worker's turn.
-func (l *loop) job(d *delivery, convert bool) {
+func (l *loop) job(work context.Context, d *delivery, convert bool) {
 	defer l.workers.Done()
 	var result any
 	if convert {
-		result = l.runner.prepare(l.work, d)
+		result = l.runner.prepare(work, d)
 	} else {
-		result = l.runner.deliver(l.work, d)
+		result = l.runner.deliver(work, d)
 	}
 	select {
 	case l.results <- result:

@@ -76,6 +76,7 @@ func (l *loop) receive(p *partition, it *item) bool {
 	}
 	if len(p.skip) > 0 && p.skip[0].from <= it.Offset {
 		p.tracker.settle(it.seq, true)
+		it.forget()
 		return true
 	}
 	it.alone = l.cfg.Settings.BatchMaxRecords == 1 || it.Offset < p.aloneBelow

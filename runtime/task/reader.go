@@ -16,7 +16,6 @@ type reader struct {
 
 // groupEvent is a rebalance on its way to the loop.
 type groupEvent struct {
-	ctx    context.Context
 	added  []Assignment
 	gone   []Partition
 	lost   bool
@@ -80,14 +79,14 @@ func (r *reader) goesOn(err error) bool {
 }
 
 // Assigned implements Group.
-func (r *reader) Assigned(ctx context.Context, added []Assignment) ([]Position, error) {
-	a := r.ask(groupEvent{ctx: ctx, added: added, joined: true})
+func (r *reader) Assigned(_ context.Context, added []Assignment) ([]Position, error) {
+	a := r.ask(groupEvent{added: added, joined: true})
 	return a.positions, a.err
 }
 
 // Revoked implements Group.
-func (r *reader) Revoked(ctx context.Context, gone []Partition) {
-	r.ask(groupEvent{ctx: ctx, gone: gone})
+func (r *reader) Revoked(_ context.Context, gone []Partition) {
+	r.ask(groupEvent{gone: gone})
 }
 
 // Lost implements Group.

@@ -1,6 +1,7 @@
 package task
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"time"
@@ -113,7 +114,7 @@ func (l *loop) startRevocation(e groupEvent) {
 }
 
 // stepRevocation takes the revocation under way as far as it can go.
-func (l *loop) stepRevocation(now time.Time) {
+func (l *loop) stepRevocation(work context.Context, now time.Time) {
 	r := l.revoking
 	if r == nil || r.committing && !r.over {
 		return
@@ -124,7 +125,7 @@ func (l *loop) stepRevocation(now time.Time) {
 			return
 		}
 		if len(r.parts) > 0 {
-			l.commitFinal(r, now)
+			l.commitFinal(work, r, now)
 			return
 		}
 	}
@@ -137,7 +138,7 @@ func (l *loop) stepRevocation(now time.Time) {
 }
 
 // commitFinal commits what the next owner of the partitions starts from.
-func (l *loop) commitFinal(r *revocation, now time.Time) {
+func (l *loop) commitFinal(work context.Context, r *revocation, now time.Time) {
 	r.committing = true
 	r.tries++
 	s := &sentCommit{at: now, final: true}
@@ -153,7 +154,7 @@ func (l *loop) commitFinal(r *revocation, now time.Time) {
 		r.over = true
 		return
 	}
-	l.sendCommit(s)
+	l.sendCommit(work, s)
 }
 
 // commitEnded takes in the answer to the final commit; a failed one is tried again while time is left.

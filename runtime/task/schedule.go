@@ -274,6 +274,7 @@ func (s *scheduler) settle(d *delivery, done []*item) {
 		q.records--
 		q.bytes -= it.size
 		s.free(q, it.key)
+		it.forget()
 	}
 	if len(done) == len(d.items) {
 		d.items = nil

@@ -92,6 +92,10 @@ func (l *loop) warning(now time.Time) string {
 	case l.commit.failures > 0 && !l.runner.lease.valid():
 		return fmt.Sprintf("nothing is started: the group's coordinator has not confirmed this member: %v", l.commit.lastErr)
 	}
+	if t := l.runner.trouble.Load(); t != nil && now.Sub(t.since) > stuckAfter {
+		return fmt.Sprintf("%s: the record at offset %d waits since %s for the dead letter queue %s: %v",
+			t.Partition, t.offset, t.since.UTC().Format(time.RFC3339), l.cfg.Settings.DeadLetterTopic, t.err)
+	}
 	for _, p := range l.order {
 		w := l.waiting(p)
 		switch {
