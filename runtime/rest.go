@@ -129,10 +129,16 @@ type Error struct {
 // Error gives the message alone: it is the body's "message".
 func (e *Error) Error() string { return e.Message }
 
-// NotFound is a 404 *Error, BadRequest a 400, Conflict a 409 and Internal a 500.
-func NotFound(format string, a ...any) *Error   { return newError(http.StatusNotFound, format, a) }
+// NotFound is a 404.
+func NotFound(format string, a ...any) *Error { return newError(http.StatusNotFound, format, a) }
+
+// BadRequest is a 400.
 func BadRequest(format string, a ...any) *Error { return newError(http.StatusBadRequest, format, a) }
-func Conflict(format string, a ...any) *Error   { return newError(http.StatusConflict, format, a) }
+
+// Conflict is a 409.
+func Conflict(format string, a ...any) *Error { return newError(http.StatusConflict, format, a) }
+
+// Internal is a 500.
 func Internal(format string, a ...any) *Error {
 	return newError(http.StatusInternalServerError, format, a)
 }

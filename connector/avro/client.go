@@ -55,7 +55,7 @@ func (c *client) String() string {
 func (c *client) schema(ctx context.Context, id schemaID) (document, error) {
 	if id.guid != "" {
 		return c.ask(ctx, id.String(), func(h *http.Client, base string) (document, error) {
-			return byGUID(h, base, id.guid)
+			return byGUID(ctx, h, base, id.guid)
 		})
 	}
 	return c.ask(ctx, id.String(), func(h *http.Client, base string) (document, error) {
@@ -93,8 +93,12 @@ func fromClient(s *srclient.Schema, err error) (document, error) {
 }
 
 // byGUID asks for a schema by its GUID, which srclient cannot.
-func byGUID(h *http.Client, base, guid string) (document, error) {
-	resp, err := h.Get(base + "/schemas/guids/" + guid)
+func byGUID(ctx context.Context, h *http.Client, base, guid string) (document, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/schemas/guids/"+guid, nil)
+	if err != nil {
+		return document{}, err
+	}
+	resp, err := h.Do(req)
 	if err != nil {
 		return document{}, err
 	}

@@ -2,7 +2,6 @@ package config
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -287,4 +286,4 @@ func inner(v Validator) Validator {
 }
 
 // errorText is an error of exactly these words.
-func errorText(format string, a ...any) error { return errors.New(fmt.Sprintf(format, a...)) }
+func errorText(format string, a ...any) error { return fmt.Errorf(format, a...) }

@@ -5,6 +5,7 @@ package connectortest
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"testing"
 
@@ -92,7 +93,8 @@ func Undelivered(batch []*connector.Record, err error) map[int64]error {
 	if err == nil {
 		return failed
 	}
-	partial, ok := err.(*connector.PartialError)
+	var partial *connector.PartialError
+	ok := errors.As(err, &partial)
 	for i, r := range batch {
 		switch {
 		case !ok:

@@ -2,6 +2,7 @@ package connectortest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -110,7 +111,7 @@ func refused(t *testing.T, s Subject) {
 func bisect(t *testing.T, sink connector.Sink, batch []*connector.Record, failed map[int64]error) {
 	err := sink.Deliver(t.Context(), batch)
 	class, _ := connector.Classify(err)
-	if _, partial := err.(*connector.PartialError); !partial && class == connector.ClassRejected && len(batch) > 1 {
+	if !errors.As(err, new(*connector.PartialError)) && class == connector.ClassRejected && len(batch) > 1 {
 		half := len(batch) / 2
 		bisect(t, sink, Freeze(batch[:half]...), failed)
 		bisect(t, sink, Freeze(batch[half:]...), failed)
@@ -181,7 +182,7 @@ func cancelled(t *testing.T, s Subject) {
 	case <-time.After(soon):
 		t.Errorf("still delivering %s after its context ended", soon)
 		release()
-		<-ended
+		_ = <-ended
 	}
 }
 

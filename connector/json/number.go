@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math/big"
+	"slices"
 	"strconv"
 )
 
@@ -109,7 +110,7 @@ func unscaled(text []byte, scale int) (b []byte, reason string) {
 	case len(p.digits)+zeros > maxDigits:
 		return nil, "has more than " + strconv.Itoa(maxDigits) + " digits at the scale " + strconv.Itoa(scale)
 	}
-	digits := append(p.digits, bytes.Repeat([]byte{'0'}, zeros)...)
+	digits := slices.Concat(p.digits, bytes.Repeat([]byte{'0'}, zeros))
 	if len(digits) <= 18 {
 		v, _ := small(digits)
 		if p.negative {

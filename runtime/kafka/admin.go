@@ -132,7 +132,8 @@ func (a *Admin) TopicIDs(ctx context.Context, topics []string) (map[string]strin
 		return nil, nil
 	}
 	return ask(ctx, a, "ids of topics "+strings.Join(topics, ", "), func(ctx context.Context) (map[string]string, error) {
-		ids, err := describeTopics(ctx, a.a, topics)
+		// A broker refuses a request that names a topic twice.
+		ids, err := describeTopics(ctx, a.a, slices.Compact(slices.Sorted(slices.Values(topics))))
 		if err != nil {
 			return nil, err
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -182,9 +181,6 @@ type runner struct {
 	*Source
 	stop chan struct{}
 	done chan error
-
-	mu  sync.Mutex // guards got
-	got []task.Message
 }
 
 func run(t testing.TB, s *Source) *runner {
@@ -198,14 +194,10 @@ func run(t testing.TB, s *Source) *runner {
 				return
 			default:
 			}
-			batch, err := s.Poll(ctx, nil, 100)
-			if err != nil {
+			if _, err := s.Poll(ctx, nil, 100); err != nil {
 				r.done <- err
 				return
 			}
-			r.mu.Lock()
-			r.got = append(r.got, batch...)
-			r.mu.Unlock()
 		}
 	}()
 	t.Cleanup(func() { r.end(t) })
@@ -223,12 +215,6 @@ func (r *runner) end(t testing.TB) {
 	if err := <-r.done; err != nil {
 		t.Error(err)
 	}
-}
-
-func (r *runner) messages() []task.Message {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return slices.Clone(r.got)
 }
 
 // eventually waits for a condition that other goroutines make true.

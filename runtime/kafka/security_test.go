@@ -55,12 +55,12 @@ func (by *issuer) issue(t *testing.T, name string, ca bool) *issuer {
 	return &issuer{must[*x509.Certificate](t)(x509.ParseCertificate(der)), key}
 }
 
-func (i *issuer) certPEM() string {
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: i.cert.Raw}))
+func (by *issuer) certPEM() string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: by.cert.Raw}))
 }
 
-func (i *issuer) keyPEM(t *testing.T) string {
-	der := must[[]byte](t)(x509.MarshalPKCS8PrivateKey(i.key))
+func (by *issuer) keyPEM(t *testing.T) string {
+	der := must[[]byte](t)(x509.MarshalPKCS8PrivateKey(by.key))
 	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 }
 

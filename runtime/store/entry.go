@@ -101,14 +101,24 @@ func TopicEntry(k TopicKey, task int, discovered int64) Entry {
 		Name: k.Topic, Connector: k.Connector, Task: task, Discovered: discovered}})
 }
 
-// ConnectorKey and the functions below give the keys of entries, for tombstones.
-func ConnectorKey(name string) string       { return prefixConnector + name }
-func TargetKey(name string) string          { return prefixTarget + name }
-func RestartKey(name string) string         { return prefixRestart + name }
+// ConnectorKey is the key of a connector's configuration.
+func ConnectorKey(name string) string { return prefixConnector + name }
+
+// TargetKey is the key of a connector's target state.
+func TargetKey(name string) string { return prefixTarget + name }
+
+// RestartKey is the key of a request to restart a connector.
+func RestartKey(name string) string { return prefixRestart + name }
+
+// ConnectorStatusKey is the key of a connector's status.
 func ConnectorStatusKey(name string) string { return prefixConnectorStatus + name }
+
+// TaskStatusKey is the key of a task's status.
 func TaskStatusKey(k TaskKey) string {
 	return prefixTaskStatus + k.Connector + "-" + strconv.Itoa(k.Task)
 }
+
+// TopicStatusKey is the key under which a topic is noted as used by a connector.
 func TopicStatusKey(k TopicKey) string {
 	return prefixTopicStatus + k.Topic + topicSeparator + k.Connector
 }

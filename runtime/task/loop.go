@@ -27,7 +27,6 @@ type loop struct {
 	commit   commitState
 	revoking *revocation
 	outlived map[*delivery]func() // deliveries under way of partitions that are gone, and what tells their end
-	work     context.Context      // of the workers: ends when the task is cut short
 
 	messages  chan []Message
 	spare     chan []Message

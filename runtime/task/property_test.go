@@ -46,7 +46,7 @@ func startProcess(ctx context.Context, g *memoryGroup, d *destination, named boo
 func (p *process) kill(g *memoryGroup) {
 	close(p.dead)
 	p.abort()
-	<-p.ended
+	_ = <-p.ended // it says that it was cut short
 	g.kill(p.source)
 }
 
@@ -135,7 +135,9 @@ func simulate(t *testing.T, seed uint64) {
 	}
 	for _, p := range procs {
 		p.stop()
-		<-p.ended
+		if err := <-p.ended; err != nil {
+			t.Errorf("orderly stop: %v", err)
+		}
 	}
 	for _, f := range d.faults {
 		t.Error(f)

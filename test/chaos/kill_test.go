@@ -88,7 +88,6 @@ type flow struct {
 	admin     *kadm.Client
 	expected  []states.Position
 	stuckFrom map[string]bool // keys held back
-	stuck     int             // changes of them
 	ends      map[string]map[int32]int64
 }
 

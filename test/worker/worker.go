@@ -141,7 +141,7 @@ func (p *Process) await(t testing.TB) {
 }
 
 // Kill is kill -9. It returns when the process is gone; a process that has ended stays so.
-func (p *Process) Kill() { p.signal(syscall.SIGKILL) }
+func (p *Process) Kill() { _ = p.signal(syscall.SIGKILL) }
 
 // Stop is SIGTERM; it gives the process's error, nil for status 0.
 func (p *Process) Stop() error { return p.signal(syscall.SIGTERM) }
