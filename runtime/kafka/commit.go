@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
+	"slices"
 
 	ck "github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	"github.com/stepconnect/stepconnect/runtime/task"
@@ -79,12 +79,11 @@ func (s *Source) holds(positions []task.Position) (int, error) {
 	return s.losses, nil
 }
 
-// Close gives the partitions back (Group.Revoked, on this goroutine), asks to leave the group (the
-// coordinator may answer after Close has returned), waits for
-// commits that are under way and frees the client. If that takes longer than ctx allows, Close
-// returns an error and leaves the client to end by itself: a commit that no broker answers is kept
-// by librdkafka until one does, and nothing can be freed before (librdkafka issue 3740). A second
-// Close returns ErrClosed.
+// Close gives the partitions back (Group.Revoked, on this goroutine and while this is still a
+// member, so that it may commit), waits for commits that are under way, leaves the group and frees
+// the client. If that takes longer than ctx allows, Close returns an error and leaves the client to
+// end by itself: a commit that no broker answers is kept by librdkafka until one does, and nothing
+// can be freed before (librdkafka issue 3740). A second Close returns ErrClosed.
 func (s *Source) Close(ctx context.Context) error {
 	if s.closed {
 		return ErrClosed
@@ -96,6 +95,8 @@ func (s *Source) Close(ctx context.Context) error {
 	go func() {
 		s.calls.wg.Wait()
 		s.admin.Close()
+		// It serves a last revocation, of which nobody is told, and waits until the group has
+		// heard of the end. (After an Unsubscribe it would not wait, and sometimes lose that message.)
 		err := s.c.Close()
 		s.logs.Wait()
 		done <- err
@@ -111,46 +112,27 @@ func (s *Source) Close(ctx context.Context) error {
 	}
 }
 
-// giveBack leaves the subscription and serves the revocation that follows, as long as ctx and leaveWait allow.
 func (s *Source) giveBack(ctx context.Context) {
-	defer func() { s.serve = nil }()
-	if !s.subscribed {
-		return
-	}
-	s.serve = func(ev ck.Event) {
-		if _, ok := ev.(ck.AssignedPartitions); ok {
-			_ = s.assign(nil) // too late to begin anything
-			return
-		}
-		if _, err := s.rebalance(ctx, ev); err != nil {
-			s.log.Warn("giving partitions back: "+err.Error(), "group", s.set["group.id"])
-		}
-	}
-	if err := s.c.Unsubscribe(); err != nil {
-		s.log.Warn("unsubscribing: "+err.Error(), "group", s.set["group.id"])
-	}
-	// After a fatal error the client serves no group any more: there is nothing to wait for.
-	for end := time.Now().Add(leaveWait); s.failure == nil && ctx.Err() == nil && time.Now().Before(end) && s.holding() > 0; {
-		s.c.Poll(int(pollWait / time.Millisecond))
-	}
-	if left := s.told(s.all()); len(left) > 0 {
-		s.forget(s.all())
-		s.group.Lost(left) // the client did not answer: they are gone with it
+	held := s.told()
+	switch {
+	case len(held) == 0:
+	case s.failure != nil || s.c.AssignmentLost():
+		s.group.Lost(held)
+	default:
+		s.group.Revoked(ctx, held)
 	}
 }
 
-func (s *Source) holding() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.parts)
-}
-
-func (s *Source) all() []task.Partition {
+// told gives the partitions that the Group knows of.
+func (s *Source) told() []task.Partition {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	parts := make([]task.Partition, 0, len(s.parts))
-	for p := range s.parts {
-		parts = append(parts, p)
+	for p, h := range s.parts {
+		if h.told {
+			parts = append(parts, p)
+		}
 	}
+	slices.SortFunc(parts, comparePartitions)
 	return parts
 }

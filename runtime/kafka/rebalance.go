@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,7 +20,7 @@ func (s *Source) callback(_ *ck.Consumer, ev ck.Event) error {
 		s.serve(ev)
 		return nil
 	}
-	// Close gave up on the group: nobody is told any more.
+	// The Source is closing: the Group has been told.
 	if _, ok := ev.(ck.AssignedPartitions); ok {
 		return s.assign(nil)
 	}
@@ -122,7 +123,7 @@ func (s *Source) assign(starts []task.Position) error {
 }
 
 func (s *Source) revoked(ctx context.Context, parts []task.Partition) error {
-	told := s.told(parts)
+	told := slices.DeleteFunc(s.told(), func(p task.Partition) bool { return !slices.Contains(parts, p) })
 	if !s.c.AssignmentLost() {
 		if len(told) > 0 {
 			s.group.Revoked(ctx, told)
@@ -138,18 +139,6 @@ func (s *Source) revoked(ctx context.Context, parts []task.Partition) error {
 		s.group.Lost(told)
 	}
 	return s.unassign(reading)
-}
-
-func (s *Source) told(parts []task.Partition) []task.Partition {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var told []task.Partition
-	for _, p := range parts {
-		if s.parts[p].told {
-			told = append(told, p)
-		}
-	}
-	return told
 }
 
 // forget drops partitions and gives those of them that were being read.

@@ -66,7 +66,7 @@ type Source struct {
 	closed      bool
 	subscribed  bool
 	cooperative bool
-	serve       func(ck.Event) // serves a rebalance for the Poll or Close that runs; nil: nobody is told
+	serve       func(ck.Event) // serves a rebalance for the Poll that runs; nil: nobody is told
 	failure     error          // a fatal error of the client: every later Poll returns it
 	held        error          // an error to return from the next Poll, after the messages before it
 	reported    map[task.Partition]bool
@@ -112,7 +112,9 @@ func OpenSource(ctx context.Context, cfg SourceConfig) (*Source, error) {
 	s := &Source{
 		c: c, admin: admin, set: set, group: cfg.Group, startAt: cfg.StartAt, token: cfg.Token, log: orDiscard(cfg.Log),
 		commits: make(chan struct{}, unansweredCommits),
-		parts:   map[task.Partition]holding{}, reported: map[task.Partition]bool{}, logged: map[ck.ErrorCode]time.Time{},
+		// Only an assignment tells for certain; until then what the settings make likely.
+		cooperative: set["group.protocol"] == "consumer" || set["partition.assignment.strategy"] == "cooperative-sticky",
+		parts:       map[task.Partition]holding{}, reported: map[task.Partition]bool{}, logged: map[ck.ErrorCode]time.Time{},
 	}
 	topics := slices.Clone(cfg.Topics)
 	s.wanted.Store(&topics)
