@@ -72,8 +72,8 @@ func (l *loop) startsWait(now time.Time) (waits, busy bool) {
 	return waits && l.state == Running, busy
 }
 
-// commitIfDue sends what has changed. With a partition that must be committed go all that have moved or were
-// never committed; with none, one goes unchanged when the lease is to be renewed.
+// commitIfDue sends what has changed. With a partition that must be committed, and when the lease is to be
+// renewed, go all that have moved or were never committed; when none has, one renews the lease unchanged.
 func (l *loop) commitIfDue(work context.Context, now time.Time) {
 	if l.commit.sent != nil || l.commitDue(now).After(now) {
 		return
@@ -97,14 +97,17 @@ func (l *loop) commitIfDue(work context.Context, now time.Time) {
 		}
 		s.positions, s.parts = append(s.positions, pos), append(s.parts, p)
 	}
-	s.counts = must
-	if !must {
-		s.positions, s.parts = nil, nil
-		waits, _ := l.startsWait(now)
-		renew := waits || !now.Before(c.nextLease)
-		if i := slices.IndexFunc(l.order, func(p *partition) bool { return p.confirmed && !p.closing }); i >= 0 && renew {
+	waits, _ := l.startsWait(now)
+	renew := waits || !now.Before(c.nextLease)
+	s.counts = must || renew && len(s.positions) > 0
+	switch {
+	case must || s.counts:
+	case renew:
+		if i := slices.IndexFunc(l.order, func(p *partition) bool { return p.confirmed && !p.closing }); i >= 0 {
 			s.positions, s.parts = []Position{l.order[i].committed}, []*partition{l.order[i]}
 		}
+	default:
+		s.positions, s.parts = nil, nil
 	}
 	c.wanted, c.soon = false, false
 	if flush {

@@ -96,22 +96,19 @@ func (r *runner) convert(ctx context.Context, m *Message) (*connector.Record, *s
 	return rec, nil
 }
 
-// apply runs the transform where its predicate says so.
+// apply runs the transform where its predicate says so. Errors stay as they are: the stage and the class
+// tell where they come from, and the dead letter's message is the one that Kafka Connect's users know.
 func (s *Step) apply(rec *connector.Record) (*connector.Record, error) {
 	if s.Predicate != nil {
 		hit, err := s.Predicate.Test(rec)
 		if err != nil {
-			return nil, fmt.Errorf("predicate of transform %s: %w", s.Alias, err)
+			return nil, err
 		}
 		if hit == s.Negate {
 			return rec, nil
 		}
 	}
-	out, err := s.Transform.Apply(rec)
-	if err != nil {
-		return nil, fmt.Errorf("transform %s: %w", s.Alias, err)
-	}
-	return out, nil
+	return s.Transform.Apply(rec)
 }
 
 // firstRetryDelay is Kafka Connect's: RetryWithToleranceOperator.RETRIES_DELAY_MIN_MS.
