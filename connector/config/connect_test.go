@@ -384,6 +384,7 @@ func TestTopicsRegexMatchesWholeNamesAndRefusesWhatRE2Lacks(t *testing.T) {
 		{`(?<=b)`, "", "", "look-behind ((?<= near index 0)"},
 		{`(?<!b)`, "", "", "a negative look-behind"},
 		{`(?>a)`, "", "", "an atomic group"},
+		{`(?U)a+`, "", "", "the flag U"},
 		{`a*+`, "", "", "a possessive repetition (*+ near index 1)"},
 		{`a{2}+`, "", "", "a possessive repetition"},
 		{`(a)\1`, "", "", `a back-reference (\1 near index 3)`},

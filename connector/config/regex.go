@@ -79,6 +79,12 @@ func construct(s string) (what, sign string) {
 			return c[1], c[0]
 		}
 	}
+	if flags, _, ok := strings.Cut(strings.TrimPrefix(s, "(?"), ")"); ok && strings.HasPrefix(s, "(?") {
+		flags, _, _ = strings.Cut(flags, ":")
+		if strings.Trim(flags, "idmsuxU-") == "" && strings.Contains(flags, "U") {
+			return "the flag U, which means Unicode classes in Java and lazy repetition in RE2,", "(?" + flags
+		}
+	}
 	return "", ""
 }
 
