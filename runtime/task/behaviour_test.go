@@ -449,3 +449,15 @@ func TestOnlyTombstonesStillMoveTheOffset(t *testing.T) {
 		}
 	})
 }
+
+func TestATaskWhoseFirstRecordIsPoisonCommitsNothing(t *testing.T) {
+	try(t, func(r *trial) {
+		r.cfg.Pipeline.Value = Stage{"com.example.Converter", textConverter{fail: func([]byte) error { return connector.Rejected(errPoison) }}}
+		r.group.append(part0, "k", 0)
+	}, func(r *trial) {
+		settle(time.Minute)
+		if state, _ := r.state(); state != "FAILED" || r.committed(part0) != -1 {
+			r.Errorf("state %s, committed %d: a group of Kafka Connect has no offset yet", state, r.committed(part0))
+		}
+	})
+}

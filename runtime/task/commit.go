@@ -82,11 +82,13 @@ func (l *loop) commitIfDue(work context.Context, now time.Time) {
 	flush := !now.Before(c.nextFlush) || c.soon
 	s := &sentCommit{at: now}
 	must := false
+	var idle sentCommit // never committed and not moved: they go along, and ask for nothing themselves
 	for _, p := range l.order {
 		if p.closing {
 			continue
 		}
 		pos := l.compose(p, false, &s.intents)
+		to := s
 		switch {
 		case pos == p.committed:
 			continue
@@ -94,8 +96,13 @@ func (l *loop) commitIfDue(work context.Context, now time.Time) {
 			must = true
 		case p.confirmed && pos.Offset == p.committed.Offset:
 			continue
+		case !p.confirmed && pos.Offset == p.start:
+			to = &idle
 		}
-		s.positions, s.parts = append(s.positions, pos), append(s.parts, p)
+		to.positions, to.parts = append(to.positions, pos), append(to.parts, p)
+	}
+	if must {
+		s.positions, s.parts = append(s.positions, idle.positions...), append(s.parts, idle.parts...)
 	}
 	waits, _ := l.startsWait(now)
 	renew := waits || !now.Before(c.nextLease)

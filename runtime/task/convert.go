@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"sync/atomic"
 	"time"
 
 	"github.com/stepconnect/stepconnect/connector"
@@ -36,15 +35,7 @@ type runner struct {
 	sink    connector.Sink
 	dlq     Producer // nil without a dead letter queue
 	lease   *lease
-	trouble atomic.Pointer[dlqTrouble] // what keeps dead letters from being written, nil when nothing does
-}
-
-// dlqTrouble is why a record waits for the dead letter queue, and since when.
-type dlqTrouble struct {
-	Partition
-	offset int64
-	since  time.Time
-	err    error
+	waits   waits
 }
 
 // convert turns a message into a record: key, value, headers, then the transforms, each tried
@@ -57,18 +48,18 @@ func (r *runner) convert(ctx context.Context, m *Message) (*connector.Record, *s
 	if m.Timestamp >= 0 {
 		rec.Timestamp = time.UnixMilli(m.Timestamp).UTC()
 	}
-	err := r.attempt(ctx, stageKey, r.Pipeline.Key.Class, func() (err error) {
+	err := r.attempt(ctx, m, stageKey, r.Pipeline.Key.Class, func() (err error) {
 		rec.Key, err = r.Pipeline.Key.Converter.Convert(ctx, m.Topic, m.Headers, m.Key)
 		return err
 	})
 	if err == nil {
-		err = r.attempt(ctx, stageValue, r.Pipeline.Value.Class, func() (err error) {
+		err = r.attempt(ctx, m, stageValue, r.Pipeline.Value.Class, func() (err error) {
 			rec.Value, err = r.Pipeline.Value.Converter.Convert(ctx, m.Topic, m.Headers, m.Value)
 			return err
 		})
 	}
 	if err == nil && r.Pipeline.Header.Converter != nil && len(m.Headers) > 0 {
-		err = r.attempt(ctx, stageHeader, r.Pipeline.Header.Class, func() error {
+		err = r.attempt(ctx, m, stageHeader, r.Pipeline.Header.Class, func() error {
 			rec.Headers = make([]connector.Header, len(m.Headers))
 			for i, h := range m.Headers {
 				v, err := r.Pipeline.Header.Converter.ConvertHeader(m.Topic, h.Key, h.Value)
@@ -85,7 +76,7 @@ func (r *runner) convert(ctx context.Context, m *Message) (*connector.Record, *s
 			break
 		}
 		step := &r.Pipeline.Steps[i]
-		err = r.attempt(ctx, stageTransform, step.Class, func() (err error) {
+		err = r.attempt(ctx, m, stageTransform, step.Class, func() (err error) {
 			rec, err = step.apply(rec)
 			return err
 		})
@@ -117,12 +108,13 @@ const firstRetryDelay = 300 * time.Millisecond
 // attempt runs one operation, again and again while it fails with a Retryable error and
 // errors.retry.timeout has not passed. The waits are Kafka Connect's: 300 ms doubled each time, and
 // past errors.retry.delay.max.ms a random part of that.
-func (r *runner) attempt(ctx context.Context, stage, class string, op func() error) *stageError {
+func (r *runner) attempt(ctx context.Context, m *Message, stage, class string, op func() error) *stageError {
 	err := op()
 	if err == nil {
 		return nil
 	}
 	start, settings := time.Now(), &r.Settings
+	defer r.waits.end(m)
 	for k := 0; ; k++ {
 		r.metrics.Failures.Add(1)
 		if c, _ := connector.Classify(err); c != connector.ClassRetryable {
@@ -136,6 +128,7 @@ func (r *runner) attempt(ctx context.Context, stage, class string, op func() err
 		if settings.ErrorRetryTimeout >= 0 {
 			wait = min(wait, left)
 		}
+		r.waits.note(m, fmt.Errorf("%s: %w", stage, err), wait)
 		if !sleep(ctx, wait) {
 			return &stageError{stage, class, connector.Retryable(fmt.Errorf("%w (stopped while waiting to try again)", err))}
 		}

@@ -53,6 +53,7 @@ func (r *runner) deadLetter(ctx context.Context, it *item, cause *stageError) er
 	if r.Settings.DeadLetterContext {
 		context = contextHeaders(r.Config, it, cause)
 	}
+	defer r.waits.end(&it.Message)
 	for backoff := r.Settings.RetryBackoff; ; {
 		m := Outgoing{
 			Topic: r.Settings.DeadLetterTopic, Key: it.Key, Value: it.Value, Timestamp: it.Timestamp,
@@ -61,13 +62,12 @@ func (r *runner) deadLetter(ctx context.Context, it *item, cause *stageError) er
 		r.metrics.DLQRequests.Add(1)
 		err := r.dlq.Produce(ctx, m)
 		if err == nil {
-			r.trouble.Store(nil)
 			return nil
 		}
 		r.metrics.DLQFailures.Add(1)
-		r.trouble.CompareAndSwap(nil, &dlqTrouble{it.Partition, it.Offset, time.Now(), err})
 		switch class, _ := connector.Classify(err); {
 		case class == connector.ClassRetryable && r.Settings.TolerateAll:
+			r.waits.note(&it.Message, fmt.Errorf("dead letter queue %s: %w", r.Settings.DeadLetterTopic, err), backoff)
 			if !sleep(ctx, backoff) {
 				return err
 			}

@@ -68,6 +68,9 @@ func (l *loop) waiting(p *partition) *Waiting {
 			first = d
 		}
 	}
+	if h := l.runner.waits.first(p.Partition); h != nil && (first == nil || h.Offset < first.items[0].Offset) {
+		return h
+	}
 	if first != nil {
 		it := first.items[0]
 		return &Waiting{Offset: it.Offset, Key: it.Key, Since: first.since, Attempts: first.attempts,
@@ -91,10 +94,6 @@ func (l *loop) warning(now time.Time) string {
 		return "waiting to join the consumer group"
 	case l.commit.failures > 0 && !l.runner.lease.valid():
 		return fmt.Sprintf("nothing is started: the group's coordinator has not confirmed this member: %v", l.commit.lastErr)
-	}
-	if t := l.runner.trouble.Load(); t != nil && now.Sub(t.since) > stuckAfter {
-		return fmt.Sprintf("%s: the record at offset %d waits since %s for the dead letter queue %s: %v",
-			t.Partition, t.offset, t.since.UTC().Format(time.RFC3339), l.cfg.Settings.DeadLetterTopic, t.err)
 	}
 	for _, p := range l.order {
 		w := l.waiting(p)
