@@ -54,8 +54,9 @@ func frame(headers []connector.RawHeader, name string, data []byte) (schemaID, [
 		if len(data) > 0 {
 			first = fmt.Sprintf("its first byte is 0x%02x", data[0])
 		}
+		//nolint:staticcheck // the words that users of Confluent's serdes know
 		return schemaID{}, nil, fmt.Errorf("Unknown magic byte! The data does not begin with 0x00 and a schema id, %s, "+
-			"and there is no header %s: it was not written by a serializer of a schema registry", first, name) //nolint:staticcheck // the words that users of Confluent's serdes know
+			"and there is no header %s: it was not written by a serializer of a schema registry", first, name)
 	}
 	return reference(data)
 }
@@ -68,7 +69,8 @@ func reference(b []byte) (schemaID, []byte, error) {
 	case len(b) >= 17 && b[0] == magicGUID:
 		return schemaID{guid: guidText(b[1:17])}, b[17:], nil
 	case len(b) > 0 && b[0] > magicGUID:
-		return schemaID{}, nil, fmt.Errorf("Unknown magic byte! 0x%02x", b[0]) //nolint:staticcheck // see frame
+		//nolint:staticcheck // the words that users of Confluent's serdes know
+		return schemaID{}, nil, fmt.Errorf("Unknown magic byte! 0x%02x", b[0])
 	}
 	return schemaID{}, nil, fmt.Errorf("%d bytes are too few for a schema id", len(b))
 }

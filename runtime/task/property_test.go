@@ -46,7 +46,9 @@ func startProcess(ctx context.Context, g *memoryGroup, d *destination, named boo
 func (p *process) kill(g *memoryGroup) {
 	close(p.dead)
 	p.abort()
-	_ = <-p.ended // it says that it was cut short
+	if err := <-p.ended; err == nil {
+		panic("a task that was cut short claims an orderly end")
+	}
 	g.kill(p.source)
 }
 
