@@ -83,6 +83,9 @@ type TaskContext struct {
 	ReplayEpoch func(topic string, partition int32, offset int64) int
 	// MaxInFlight is the most Deliver calls that the host makes at once (max.in.flight).
 	MaxInFlight int
+	// Share is the part of a connector-wide budget that is this task's now, from 0 to 1: its partitions
+	// by all partitions of the subscription. nil means 1. It is called concurrently and must not block.
+	Share func() float64
 }
 
 // Metrics is where plugins count. Names follow Prometheus' conventions without a prefix;

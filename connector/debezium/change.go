@@ -63,7 +63,7 @@ type Position struct {
 }
 
 // Change is one change event. Its values are lazy: nothing of a row has been decoded. Its
-// strings share one allocation, so keeping one keeps all of them.
+// strings share one allocation, or those of other events of its schema, so keeping one may keep several.
 type Change struct {
 	Operation Operation
 	// Snapshot says that a snapshot, initial or incremental, read the row.

@@ -2,6 +2,7 @@ package debezium
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -72,7 +73,7 @@ func (p *Parser) parse(r *connector.Record, c *Change, s *scratch) error {
 	if err := s.pick(source, "value.source", sourceNames[:], pl.source[:], s.source[:]); err != nil {
 		return err
 	}
-	if err := s.origin(c); err != nil {
+	if err := s.origin(c, &pl.memories); err != nil {
 		return err
 	}
 	return s.rows(c)
@@ -107,20 +108,22 @@ func (s *scratch) operation(v *connector.Value) (Operation, error) {
 
 // origin reads the source block. All texts go through one buffer, so that the Change costs one
 // allocation for all of them.
-func (s *scratch) origin(c *Change) error {
+func (s *scratch) origin(c *Change, known *memories) error {
+	from, snapshot, err := 0, false, error(nil)
+	recalled := known.of(&s.source)
+	if recalled != nil {
+		from, snapshot = numRecalled, recalled.snapshot
+	} else if snapshot, err = s.snapshot(); err != nil {
+		return err
+	}
 	var at [numSource]span
-	for i := range sourceNames {
+	for i := from; i < numSource; i++ {
 		if !sourceIsText[i] || s.source[i].IsNull() {
 			continue
 		}
-		var err error
 		if at[i], err = s.text(s.source[i], sourcePaths[i]); err != nil {
 			return err
 		}
-	}
-	snapshot, err := s.snapshot()
-	if err != nil {
-		return err
 	}
 	hex, err := s.postgresLSN()
 	if err != nil {
@@ -128,6 +131,14 @@ func (s *scratch) origin(c *Change) error {
 	}
 	all := string(s.buf)
 	get := func(i int) string { return all[at[i].from:at[i].to] }
+	if recalled != nil {
+		get = func(i int) string {
+			if i < numRecalled {
+				return recalled.text[i]
+			}
+			return all[at[i].from:at[i].to]
+		}
+	}
 
 	c.Snapshot = snapshot || c.Operation == Snapshot
 	c.Connector, c.Server = get(srcConnector), get(srcName)
@@ -135,8 +146,19 @@ func (s *scratch) origin(c *Change) error {
 	if err := s.position(c, get, all[hex.from:hex.to]); err != nil {
 		return err
 	}
-	for _, i := range [...]int{srcName, srcDB, srcSchema, srcTable} {
-		if get(i) == "" {
+	if err := s.committed(c); err != nil {
+		return err
+	}
+	if recalled == nil {
+		known.learn(&s.source, func(i int) string { return strings.Clone(get(i)) }, snapshot)
+	}
+	return nil
+}
+
+// committed reads the time of the commit, and holds the names against being empty.
+func (s *scratch) committed(c *Change) error {
+	for i, name := range [...]string{srcName: c.Server, srcDB: c.Database, srcSchema: c.Schema, srcTable: c.Table} {
+		if name == "" && i != srcConnector {
 			return fmt.Errorf("%s is empty or missing", sourcePaths[i])
 		}
 	}

@@ -193,7 +193,7 @@ func TestColumnsThatDebeziumDidNotCarryAreLeftOut(t *testing.T) {
 		"a row that's null": {connector.Value{}, `null`, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, out, err := AppendRow([]byte("kept"), tc.row, nil)
+			got, out, err := AppendRow([]byte("kept"), tc.row, nil, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -210,11 +210,11 @@ func TestColumnsThatDebeziumDidNotCarryAreLeftOut(t *testing.T) {
 func TestOnlyChangedColumnsOfTheFormerRow(t *testing.T) {
 	before := connector.NewValue(nil, object("id", connector.Number("1"), "a", "x", "b", nil, "gone", "y", "big", Placeholder))
 	after := connector.NewValue(nil, object("id", connector.Number("1"), "a", "z", "b", nil, "big", Placeholder))
-	got, out, err := AppendChanged(nil, before, after, nil)
+	got, out, err := AppendChanged(nil, before, after, nil, nil)
 	if err != nil || string(got) != `{"a":"x","gone":"y"}` || len(out) != 1 {
 		t.Errorf("%s, %v, %v", got, out, err)
 	}
-	got, _, err = AppendChanged(nil, before, connector.Value{}, nil)
+	got, _, err = AppendChanged(nil, before, connector.Value{}, nil, nil)
 	if err != nil || !strings.Contains(string(got), `"id":1`) {
 		t.Errorf("a delete keeps the whole row: %s, %v", got, err)
 	}

@@ -25,9 +25,9 @@ const (
 	srcDB
 	srcSchema
 	srcTable
+	srcSnapshot
 	srcCommitLSN
 	srcChangeLSN
-	srcSnapshot
 	srcTsMs
 	srcSerial
 	srcLSN
@@ -36,10 +36,10 @@ const (
 
 var (
 	envelopeNames = [numEnvelope]string{"op", "before", "after", "source"}
-	sourceNames   = [numSource]string{"connector", "name", "db", "schema", "table", "commit_lsn", "change_lsn",
-		"snapshot", "ts_ms", "event_serial_no", "lsn"}
+	sourceNames   = [numSource]string{"connector", "name", "db", "schema", "table", "snapshot",
+		"commit_lsn", "change_lsn", "ts_ms", "event_serial_no", "lsn"}
 	sourcePaths = [numSource]string{"value.source.connector", "value.source.name", "value.source.db",
-		"value.source.schema", "value.source.table", "value.source.commit_lsn", "value.source.change_lsn"}
+		"value.source.schema", "value.source.table", "value.source.snapshot", "value.source.commit_lsn", "value.source.change_lsn"}
 	sourceIsText = [numSource]bool{srcConnector: true, srcName: true, srcDB: true, srcSchema: true, srcTable: true,
 		srcCommitLSN: true, srcChangeLSN: true}
 )
@@ -50,6 +50,7 @@ type plan struct {
 	envelope [numEnvelope]int
 	source   [numSource]int
 	err      error
+	memories memories
 }
 
 // maxPlans bounds the cache: a converter that makes a schema for each record must not fill the

@@ -3,7 +3,6 @@ package debezium
 import (
 	"bytes"
 	"fmt"
-	"slices"
 
 	"github.com/stepconnect/stepconnect/connector"
 	"github.com/stepconnect/stepconnect/connector/jsontext"
@@ -24,14 +23,18 @@ func mayHoldPlaceholder(raw []byte) bool {
 	return bytes.Contains(raw, placeholderBytes) || bytes.Contains(raw, placeholderBase64)
 }
 
+// Edit writes one column of a row in place of the row's own value: it appends a JSON value for the
+// column to dst, or reports that the column is left out; dst then is as it was. v may be null.
+type Edit func(dst []byte, column string, v connector.Value) (out []byte, kept bool, err error)
+
 // AppendRow appends a row's JSON object to dst, or null for a null row. Columns that Debezium
-// did not carry are left out and named in unavailable, which is nil when there are none. dst
-// comes back with its former content when err is set.
-func AppendRow(dst []byte, row connector.Value, f *connector.Format) (out []byte, unavailable []string, err error) {
+// did not carry are left out and named in unavailable, which is nil when there are none. edit writes
+// the other columns; nil writes them as f says. dst comes back with its former content when err is set.
+func AppendRow(dst []byte, row connector.Value, f *connector.Format, edit Edit) (out []byte, unavailable []string, err error) {
 	if row.IsNull() {
 		return append(dst, "null"...), nil, nil
 	}
-	if raw, _, lazy := row.Wire(); lazy && !mayHoldPlaceholder(raw) {
+	if raw, _, lazy := row.Wire(); edit == nil && lazy && !mayHoldPlaceholder(raw) {
 		out, err := row.AppendJSON(dst, f)
 		if err != nil {
 			return dst, nil, err
@@ -42,42 +45,26 @@ func AppendRow(dst []byte, row connector.Value, f *connector.Format) (out []byte
 	if err != nil {
 		return dst, nil, err
 	}
-	return appendColumns(dst, cols, f, nil)
+	return appendColumns(dst, cols, f, edit, nil)
 }
 
-// AppendChanged is AppendRow for the columns of before whose value differs from after's, and
-// for those that after does not have. A null after means that all differ.
-func AppendChanged(dst []byte, before, after connector.Value, f *connector.Format) (out []byte, unavailable []string, err error) {
-	if before.IsNull() || after.IsNull() {
-		return AppendRow(dst, before, f)
+// AppendWhole appends a struct or map as a JSON object with every field, placeholders included, written
+// by edit.
+func AppendWhole(dst []byte, v connector.Value, edit Edit) ([]byte, error) {
+	if v.IsNull() {
+		return append(dst, "null"...), nil
 	}
-	cols, err := columnsOf(before)
+	cols, err := columnsOf(v)
 	if err != nil {
-		return dst, nil, err
+		return dst, err
 	}
-	now, err := columnsOf(after)
-	if err != nil {
-		return dst, nil, err
+	w := writer{start: len(dst), out: append(dst, '{'), edit: edit}
+	for _, c := range cols {
+		if err := w.add(c); err != nil {
+			return dst, err
+		}
 	}
-	// Values are compared as their JSON text: equal values have equal texts, and the images may
-	// be of two schemas.
-	var a, b []byte
-	same := func(i int, c column) (bool, error) {
-		if i >= len(now) || now[i].name != c.name {
-			if i = slices.IndexFunc(now, func(n column) bool { return n.name == c.name }); i < 0 {
-				return false, nil
-			}
-		}
-		var err error
-		if a, err = appendValue(a[:0], c.value, f); err != nil {
-			return false, err
-		}
-		if b, err = appendValue(b[:0], now[i].value, f); err != nil {
-			return false, err
-		}
-		return bytes.Equal(a, b), nil
-	}
-	return appendColumns(dst, cols, f, same)
+	return append(w.out, '}'), nil
 }
 
 type column struct {
@@ -105,21 +92,27 @@ func columnsOf(row connector.Value) ([]column, error) {
 		}
 		return cols, nil
 	}
-	values, err := row.AppendFields(nil)
+	fields := row.Schema().Fields
+	values, err := row.AppendFields(make([]connector.Value, 0, len(fields)))
 	if err != nil {
 		return nil, err
 	}
 	cols := make([]column, len(values))
-	for i, f := range row.Schema().Fields {
+	for i, f := range fields {
 		cols[i] = column{f.Name, values[i]}
 	}
 	return cols, nil
 }
 
-func appendColumns(dst []byte, cols []column, f *connector.Format, skip func(int, column) (bool, error)) ([]byte, []string, error) {
+func appendColumns(dst []byte, cols []column, f *connector.Format, edit Edit, skip func(int, column) (bool, error)) ([]byte, []string, error) {
+	if edit == nil {
+		edit = func(dst []byte, _ string, v connector.Value) ([]byte, bool, error) {
+			out, err := AppendValue(dst, v, f)
+			return out, true, err
+		}
+	}
 	var unavailable []string
-	start := len(dst)
-	out := append(dst, '{')
+	w := writer{start: len(dst), out: append(dst, '{'), edit: edit}
 	for i, c := range cols {
 		missing, err := isPlaceholder(c.value)
 		if err != nil {
@@ -138,19 +131,40 @@ func appendColumns(dst []byte, cols []column, f *connector.Format, skip func(int
 				continue
 			}
 		}
-		if len(out) > start+1 {
-			out = append(out, ',')
-		}
-		out = jsontext.AppendString(out, c.name)
-		out = append(out, ':')
-		if out, err = appendValue(out, c.value, f); err != nil {
-			return dst, nil, fmt.Errorf("column %s: %w", c.name, err)
+		if err := w.add(c); err != nil {
+			return dst, nil, err
 		}
 	}
-	return append(out, '}'), unavailable, nil
+	return append(w.out, '}'), unavailable, nil
 }
 
-func appendValue(dst []byte, v connector.Value, f *connector.Format) ([]byte, error) {
+// writer writes the members of a JSON object that begins at start of out.
+type writer struct {
+	out   []byte
+	start int
+	edit  Edit
+}
+
+func (w *writer) add(c column) error {
+	from := len(w.out)
+	if from > w.start+1 {
+		w.out = append(w.out, ',')
+	}
+	w.out = jsontext.AppendString(w.out, c.name)
+	w.out = append(w.out, ':')
+	out, kept, err := w.edit(w.out, c.name, c.value)
+	if err != nil {
+		return fmt.Errorf("column %s: %w", c.name, err)
+	}
+	if !kept {
+		out = out[:from]
+	}
+	w.out = out
+	return nil
+}
+
+// AppendValue appends the JSON text of a column's value, which may be null.
+func AppendValue(dst []byte, v connector.Value, f *connector.Format) ([]byte, error) {
 	if v.IsNull() {
 		return append(dst, "null"...), nil
 	}

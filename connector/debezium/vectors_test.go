@@ -223,7 +223,7 @@ func checkChange(t *testing.T, p *Parser, r *connector.Record, op string, want e
 
 func checkRow(t *testing.T, name string, row connector.Value, want json.RawMessage) {
 	t.Helper()
-	text, unavailable, err := AppendRow(nil, row, nil)
+	text, unavailable, err := AppendRow(nil, row, nil, nil)
 	if err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}
@@ -308,7 +308,7 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("class %v: %v", class, err)
 		}
 		for _, row := range []connector.Value{c.Before, c.After} {
-			if text, _, err := AppendRow(nil, row, nil); err == nil && !json.Valid(text) {
+			if text, _, err := AppendRow(nil, row, nil, nil); err == nil && !json.Valid(text) {
 				t.Fatalf("no JSON: %s", text)
 			}
 		}

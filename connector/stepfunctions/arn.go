@@ -12,6 +12,7 @@ import (
 type stateMachineARN struct {
 	text    string // as configured: what executions are started with
 	region  string
+	account string
 	machine string // without version or alias
 }
 
@@ -40,7 +41,7 @@ func parseARN(text string) (stateMachineARN, error) {
 	if err := checkARNParts(part); err != nil {
 		return stateMachineARN{}, fmt.Errorf("%q: %w: expected %s", text, err, form)
 	}
-	return stateMachineARN{text: text, region: part[3], machine: strings.Join(part[:7], ":")}, nil
+	return stateMachineARN{text: text, region: part[3], account: part[4], machine: strings.Join(part[:7], ":")}, nil
 }
 
 func checkARNParts(part []string) error {

@@ -11,15 +11,25 @@ import (
 
 // BenchmarkCut parses, routes and encodes events, in batches of 50; figures are per event.
 func BenchmarkCut(b *testing.B) {
-	for table, vector := range map[string]string{"clientes": "clientes-u", "pedidos": "pedidos-u", "produtos": "produtos-c"} {
-		b.Run(table, func(b *testing.B) {
-			s := newSink(b, newTask(b).TaskContext, settingsFor(nil, "execution.type", "express", "domain.clientes.topics", ""))
+	for name, tc := range map[string]struct {
+		table, vector string
+		pairs         []string
+	}{
+		"clientes":                     {"clientes", "clientes-u", nil},
+		"pedidos":                      {"pedidos", "pedidos-u", nil},
+		"produtos":                     {"produtos", "produtos-c", nil},
+		"clientes with hidden columns": {"clientes", "clientes-u", lgpd()},
+	} {
+		b.Run(name, func(b *testing.B) {
+			s := newSink(b, newTask(b).TaskContext, settingsFor(nil, append([]string{"execution.type", "express", "domain.clientes.topics", ""}, tc.pairs...)...))
 			batch := make([]*connector.Record, 50)
+			read := programs{}
 			for i := range batch {
-				batch[i] = programs{}.vector(b, table+"-alteracoes", vector, int64(i))
+				batch[i] = read.vector(b, tc.table+"-alteracoes", tc.vector, int64(i))
 			}
 			b.SetBytes(int64(len(batch[0].Origin.Value)))
 			b.ReportAllocs()
+			b.ResetTimer()
 			for n := 0; n < b.N; n += len(batch) {
 				if _, err := s.Cut(batch); err != nil {
 					b.Fatal(err)

@@ -2,6 +2,7 @@ package stepfunctions
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
+	"github.com/stepconnect/stepconnect/connector"
 	"github.com/stepconnect/stepconnect/internal/aws"
 )
 
@@ -50,10 +52,30 @@ type verdict struct {
 	remedy string        // what a person can do; "" for nothing
 }
 
+// error gives err, with what a person can do about it, the class that the verdict stands for. slow is the least
+// wait before a repeat that somebody has to make possible first.
+func (v verdict) error(err error, slow time.Duration) error {
+	if v.remedy != "" {
+		err = fmt.Errorf("%w; %s", err, v.remedy)
+	}
+	switch v.action {
+	case actReject:
+		return connector.Rejected(err)
+	case actRetrySlowly:
+		return connector.RetryAfter(err, max(v.after, slow))
+	}
+	return connector.RetryAfter(err, v.after)
+}
+
 // classify decides what an error of a call of Step Functions means. Codes are matched as text,
 // because the codes that all AWS services share have no Go types. Doubt is always resolved
 // towards trying again: only codes that refuse the input itself reject (invariant 1).
 func classify(err error) verdict {
+	// First, because a role that could not be assumed comes with the error of STS inside.
+	var credentials *aws.CredentialsError
+	if errors.As(err, &credentials) {
+		return verdict{actRetrySlowly, reasonPermission, 0, remedyCredentials}
+	}
 	var api smithy.APIError
 	if errors.As(err, &api) {
 		if v, known := verdicts[api.ErrorCode()]; known {
@@ -66,10 +88,6 @@ func classify(err error) verdict {
 		v := classifyStatus(status.HTTPStatusCode())
 		v.after = retryAfter(err)
 		return v
-	}
-	var credentials *aws.CredentialsError
-	if errors.As(err, &credentials) {
-		return verdict{actRetrySlowly, reasonPermission, 0, "no AWS credentials: set them in the environment, or give the pod or instance a role"}
 	}
 	// No answer: connection refused or reset, DNS, a timeout. The call may have arrived; a
 	// repeat under the same name is safe (Standard), for Express the destination's guard is.
@@ -92,12 +110,13 @@ func classifyStatus(status int) verdict {
 }
 
 const (
-	remedySize       = "lower batch.max.bytes or set oversize.policy"
-	remedyPermission = "check the credentials, and that the role allows states:StartExecution, states:StartSyncExecution and states:DescribeStateMachine on the state machine"
-	remedyClock      = "check the credentials and this machine's clock"
-	remedyKMS        = "check the state machine's KMS key and the role's kms:Decrypt and kms:GenerateDataKey on it"
-	remedyMachine    = "create the state machine or correct state.machine.arn; only this domain waits"
-	remedyType       = "set execution.type to the state machine's type, or to auto, and restart; only this domain waits"
+	remedyCredentials = "set AWS credentials in the environment or give the pod or instance a role; for domain.<name>.role.arn check the role's trust policy, its external id, and sts:AssumeRole"
+	remedySize        = "lower batch.max.bytes or set oversize.policy"
+	remedyPermission  = "check the credentials, and that the role allows states:StartExecution, states:StartSyncExecution and states:DescribeStateMachine on the state machine"
+	remedyClock       = "check the credentials and this machine's clock"
+	remedyKMS         = "check the state machine's KMS key and the role's kms:Decrypt and kms:GenerateDataKey on it"
+	remedyMachine     = "create the state machine or correct state.machine.arn; only this domain waits"
+	remedyType        = "set execution.type to the state machine's type, or to auto, and restart; only this domain waits"
 )
 
 // verdicts is the error table: AWS's codes by what they mean for a start (the modelled errors
@@ -136,6 +155,8 @@ var verdicts = map[string]verdict{
 	"ServiceUnavailableException": {action: actRetry, reason: reasonUnknown},
 	"RequestTimeout":              {action: actRetry, reason: reasonUnknown},
 	"RequestTimeoutException":     {action: actRetry, reason: reasonUnknown},
+	// S3: another put of the same object is under way.
+	"ConditionalRequestConflict": {action: actRetry, reason: reasonUnknown},
 
 	// Permissions and credentials are repaired from outside, without this connector.
 	"AccessDenied":                        {action: actRetrySlowly, reason: reasonPermission, remedy: remedyPermission},

@@ -86,7 +86,7 @@ func TestMissingCredentialsAreRetriedSlowlyWithTheRemedy(t *testing.T) {
 	s := newSink(t, task.TaskContext, settingsFor(e, "execution.type", "standard"))
 	err := s.Deliver(t.Context(), frozen(t, s, change("Clientes", "u", "1", 7)))
 	class, after := connector.Classify(err)
-	if class != connector.ClassRetryable || after != 10*time.Second || !strings.Contains(err.Error(), "no AWS credentials") {
+	if class != connector.ClassRetryable || after != 10*time.Second || !strings.Contains(err.Error(), "set AWS credentials") {
 		t.Errorf("class %v after %v: %v", class, after, err)
 	}
 	if n := task.metrics.Value("stepfunctions_call_errors_total", "domain", "clientes", "reason", "permission"); n != 1 {

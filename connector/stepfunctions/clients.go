@@ -8,7 +8,13 @@ import (
 	"github.com/stepconnect/stepconnect/internal/aws"
 )
 
-// clients are the clients of one region. StartSyncExecution has connections of its own, since
+// place is where, and as whom, Step Functions is called.
+type place struct {
+	region string
+	role   roleSettings // zero: the connector's own credentials
+}
+
+// clients are the clients of one place. StartSyncExecution has connections of its own, since
 // it keeps each for as long as the execution runs.
 type clients struct {
 	start *sfn.Client // StartExecution, DescribeStateMachine
@@ -21,7 +27,8 @@ type clientSet struct {
 	endpoint     string // "" for the SDK's
 	noHostPrefix bool
 	start, sync  *aws.Transport
-	byRegion     map[string]*clients
+	stsEndpoint  string // "" for the SDK's
+	byPlace      map[place]*clients
 }
 
 // newClientSet gives room for twice maxInFlight: while calls of one partition hang in slots that were lent
@@ -31,20 +38,27 @@ func newClientSet(cfg aws.Config, s *settings, maxInFlight int) *clientSet {
 	return &clientSet{
 		cfg: cfg, endpoint: s.endpoint, noHostPrefix: s.noHostPrefix,
 		start: aws.NewTransport(conns), sync: aws.NewTransport(conns),
-		byRegion: map[string]*clients{},
+		stsEndpoint: s.stsEndpoint, byPlace: map[place]*clients{},
 	}
 }
 
-func (c *clientSet) of(region string) *clients {
-	if known := c.byRegion[region]; known != nil {
+func (c *clientSet) of(p place) *clients {
+	if known := c.byPlace[p]; known != nil {
 		return known
 	}
-	made := &clients{start: c.client(region, c.start), sync: c.client(region, c.sync)}
-	c.byRegion[region] = made
+	cfg := c.cfg
+	if p.role.arn != "" {
+		cfg = aws.Role{
+			ARN: p.role.arn, ExternalID: p.role.externalID, SessionName: p.role.session,
+			Region: p.region, Endpoint: c.stsEndpoint, Transport: c.start,
+		}.As(cfg)
+	}
+	made := &clients{start: c.client(cfg, p.region, c.start), sync: c.client(cfg, p.region, c.sync)}
+	c.byPlace[p] = made
 	return made
 }
 
-func (c *clientSet) client(region string, t *aws.Transport) *sfn.Client {
+func (c *clientSet) client(cfg aws.Config, region string, t *aws.Transport) *sfn.Client {
 	configure := func(o *sfn.Options) {
 		o.Region = region
 		o.HTTPClient = &http.Client{Transport: t}
@@ -52,12 +66,12 @@ func (c *clientSet) client(region string, t *aws.Transport) *sfn.Client {
 			o.BaseEndpoint = &c.endpoint
 		}
 	}
-	made := sfn.NewFromConfig(c.cfg, configure)
+	made := sfn.NewFromConfig(cfg, configure)
 	// The environment can set an endpoint too (AWS_ENDPOINT_URL_SFN).
 	if !c.noHostPrefix && made.Options().BaseEndpoint == nil {
 		return made
 	}
-	return sfn.NewFromConfig(c.cfg, configure, sfn.WithAPIOptions(aws.WithoutHostPrefix))
+	return sfn.NewFromConfig(cfg, configure, sfn.WithAPIOptions(aws.WithoutHostPrefix))
 }
 
 func (c *clientSet) close() {

@@ -23,6 +23,7 @@ const (
 const (
 	defaultMaxBytes       = 200_000
 	defaultRequestTimeout = 30 * time.Second
+	defaultSweepInterval  = time.Minute
 )
 
 const (
@@ -32,10 +33,10 @@ const (
 
 // Config declares the connector's keys; those of the domains come into being with domains.
 func (Connector) Config() *config.Def {
-	keys := slices.Concat(routingKeys(), executionKeys(), inputKeys(), awsKeys())
+	keys := slices.Concat(routingKeys(), executionKeys(), inputKeys(), columnKeys(), limitKeys(), claimKeys(), outcomeKeys(), awsKeys())
 	return config.New(keys...).Of(aliases[1], version).
 		Expand(domainKeys).Expand(epochKeys).
-		Cross(checkDomains).Cross(checkRoutes).Cross(checkNaming).Cross(checkErrorLists).Cross(config.SkipNeedsConsent)
+		Cross(checkDomains).Cross(checkRoutes).Cross(checkNaming).Cross(checkErrorLists).Cross(checkColumns).Cross(checkClaims).Cross(checkRoles).Cross(config.SkipNeedsConsent)
 }
 
 func routingKeys() []config.Key {
@@ -62,9 +63,9 @@ func executionKeys() []config.Key {
 		{Name: "batch.max.bytes", Type: config.Long, Default: defaultMaxBytes, Validate: config.Between(1024, maxInput), Unit: "bytes",
 			Importance: config.Medium, Group: groupLimits,
 			Doc: "The most bytes of an input with several changes, measured as a JSON string literal. The rest up to 262,144 is room for what the state machine adds."},
-		{Name: "oversize.policy", Default: "dlq", Validate: config.OneOf("dlq", "fail"),
+		{Name: "oversize.policy", Default: "dlq", Validate: config.OneOf("s3", "dlq", "fail"),
 			Importance: config.Medium, Group: groupLimits,
-			Doc: "What becomes of one change over 262,144 bytes: dlq gives it to errors.tolerance and the dead letter queue, fail ends the task."},
+			Doc: "What becomes of one change over 262,144 bytes: s3 moves its largest columns to objects of oversize.s3.bucket and names them in claims, dlq gives it to errors.tolerance and the dead letter queue, fail ends the task. A change that does not fit without its columns either goes by dlq."},
 		{Name: "express.errors.retry", Type: config.List, Default: defaultRetryErrors(), Importance: config.Low, Group: groupExecution,
 			Doc: "Error names of Express executions that are tried again; a * at the end takes every ending, the longest entry decides. So are names in no list."},
 		{Name: "express.errors.reject", Type: config.List, Default: defaultRejectErrors(), Importance: config.Low, Group: groupExecution,
@@ -107,6 +108,8 @@ func awsKeys() []config.Key {
 			Doc: "Endpoint of all AWS services, for tests."},
 		{Name: "aws.sfn.endpoint", Validate: endpointURL, Importance: config.Low, Group: groupAWS, Width: config.WidthLong,
 			Doc: "Endpoint of Step Functions, for tests and VPC endpoints. Default: aws.endpoint, AWS_ENDPOINT_URL_SFN, or the region's."},
+		{Name: "aws.sts.endpoint", Validate: endpointURL, Importance: config.Low, Group: groupAWS, Width: config.WidthLong,
+			Doc: "Endpoint of STS, which gives the credentials of domain.<name>.role.arn, for tests and VPC endpoints. Default: aws.endpoint, AWS_ENDPOINT_URL_STS, or that of the state machine's region."},
 		{Name: "aws.sfn.host.prefix", Default: "auto", Validate: config.OneOf("auto", "off"), Importance: config.Low, Group: groupAWS,
 			Doc: "Whether StartSyncExecution calls the host with the prefix sync-: auto does so unless an endpoint is set, off never."},
 		{Name: "aws.request.timeout.ms", Type: config.Long, Default: defaultRequestTimeout.Milliseconds(), Validate: config.AtLeast(1), Unit: "ms", Importance: config.Low, Group: groupAWS,
@@ -141,6 +144,12 @@ func domainKeys(raw map[string]string) []config.Key {
 				Doc: "Operations that the domain takes."},
 			config.Key{Name: p + "execution.type", Validate: config.OneOf("auto", "standard", "express"), Importance: config.Low, Group: group, Order: 5,
 				Doc: "Type of the domain's state machine. Default: execution.type."},
+			config.Key{Name: p + "role.arn", Validate: roleARN, Importance: config.Low, Group: group, Order: 6, Width: config.WidthLong,
+				Doc: "Role that starts the domain's state machine, of the state machine's account; the connector's own credentials must be allowed to assume it. Default: those credentials themselves."},
+			config.Key{Name: p + "external.id", Importance: config.Low, Group: group, Order: 7,
+				Doc: "External id that the trust policy of the domain's role asks for."},
+			config.Key{Name: p + "role.session.name", Validate: sessionName, Importance: config.Low, Group: group, Order: 8,
+				Doc: "Name of the role's sessions, as CloudTrail shows it. Default: stepconnect- and the connector's name."},
 		)
 	}
 	return keys
@@ -148,7 +157,7 @@ func domainKeys(raw map[string]string) []config.Key {
 
 // domainSuffixes are the names that follow domain.<name>. .
 func domainSuffixes() []string {
-	return []string{"state.machine.arn", "topics", "tables", "operations", "execution.type"}
+	return []string{"state.machine.arn", "topics", "tables", "operations", "execution.type", "role.arn", "external.id", "role.session.name"}
 }
 
 func epochKeys(raw map[string]string) []config.Key {
@@ -175,6 +184,15 @@ var (
 		list, _ := value.([]string)
 		for _, item := range list {
 			if _, err := parseTablePattern(item); err != nil {
+				return config.Invalid(name, value, err.Error())
+			}
+		}
+		return nil
+	})
+	columnPatterns = config.Func("list of table.column, schema.table.column or database.schema.table.column", func(name string, value any) error {
+		list, _ := value.([]string)
+		for _, item := range list {
+			if _, err := parseColumnPattern(item); err != nil {
 				return config.Invalid(name, value, err.Error())
 			}
 		}

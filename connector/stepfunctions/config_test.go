@@ -16,7 +16,7 @@ func TestTheDefaultsAreThoseOfTheDesign(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := newSettings(v)
+	s, err := newSettings(v, "consorcio")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,7 +25,8 @@ func TestTheDefaultsAreThoseOfTheDesign(t *testing.T) {
 		t.Errorf("%+v", d)
 	}
 	if s.maxRecords != 0 || s.maxBytes != 200000 || s.oversizeFails || s.nameByChange || s.noHostPrefix ||
-		s.requestTimeout != 30*time.Second || s.slowRetry != 10*time.Second ||
+		s.requestTimeout != 30*time.Second || s.slowRetry != 10*time.Second || s.sweepInterval != time.Minute ||
+		s.rateLimit != 0 || s.claims != nil || s.input.columns != nil || s.input.changedFields || d.role != (roleSettings{}) ||
 		s.input.format != formatChange || s.input.before != beforeAlways || s.input.values != (connector.Format{}) {
 		t.Errorf("%+v", s)
 	}
@@ -77,7 +78,7 @@ func TestAllMistakesAreReportedAtOnceAtTheirKeys(t *testing.T) {
 			"domains", "clientes,pedidos", "domain.clientes.state.machine.arn", "Clientes", "domain.clientes.operations", "insert,upsert",
 			"domain.clientes.tables", "Clientes", "domain.pedidos.operations", ",", "default.domain", "outro", "input.format", "xml", "batch.max.bytes", "300000",
 			"batch.max.records", "0", "value.decimal.format", "float", "aws.endpoint", "localhost:4566", "source.epoch.consorcio", "-1",
-			"domain.clientes.statemachine", "x", "domain.produtos.topics", "produtos", "oversize.policy", "s3",
+			"domain.clientes.statemachine", "x", "domain.produtos.topics", "produtos", "oversize.policy", "s4", "columns.mask", "cpf", "outcomes.sweep.interval.ms", "1", "start.rate.limit", "-1",
 		}, map[string]string{
 			"domain.clientes.state.machine.arn": "no ARN of a state machine",
 			"domain.clientes.operations":        "String must be one of",
@@ -94,9 +95,20 @@ func TestAllMistakesAreReportedAtOnceAtTheirKeys(t *testing.T) {
 			"domain.clientes.statemachine":      "Unknown key",
 			"domain.produtos.topics":            "Unknown key",
 			"oversize.policy":                   "String must be one of",
+			"outcomes.sweep.interval.ms":        "at least 2000",
+			"columns.mask":                      "cpf is neither table.column nor",
+			"start.rate.limit":                  "at least 0",
 		}},
 		"a domain that hides the next": {[]string{"domains", "clientes,pedidos", "domain.clientes.topics", "", "domain.pedidos.topics", "p", "domain.pedidos.state.machine.arn", testARN + "P"},
 			map[string]string{"domain.clientes.topics": "pedidos would never get a change"}},
+		"S3 without a bucket": {[]string{"oversize.policy", "s3", "input.format", "envelope", "oversize.s3.kms.key.id", "k"}, map[string]string{
+			"oversize.s3.bucket": "needs a bucket", "oversize.policy": "use change or flat", "oversize.s3.kms.key.id": "needs oversize.s3.sse=aws:kms"}},
+		"roles": {[]string{"domains", "clientes,pedidos,produtos", "domain.clientes.role.arn", "arn:aws:iam::111111111111:role/r",
+			"domain.pedidos.topics", "p", "domain.pedidos.state.machine.arn", testARN + "P", "domain.pedidos.role.arn", "role/r", "domain.pedidos.role.session.name", "a b",
+			"domain.produtos.topics", "q", "domain.produtos.state.machine.arn", testARN + "Q", "domain.produtos.external.id", "x"}, map[string]string{
+			"domain.clientes.role.arn": "of account 111111111111 and the state machine of account 000000000000", "domain.pedidos.role.arn": "expected arn:<partition>:iam::",
+			"domain.pedidos.role.session.name": "expected 2 to 64", "domain.produtos.role.arn": "set domain.produtos.role.arn"}},
+		"hashes without a key":     {[]string{"columns.hash", "Clientes.cpf"}, map[string]string{"columns.hash.key": "needs a secret key"}},
 		"a domain's name":          {[]string{"domains", "clientes,a.b", "domain.a.b.topics", "x", "domain.a.b.state.machine.arn", testARN + "P"}, map[string]string{"domains": "must be 1 to 64"}},
 		"names by change in fives": {[]string{"execution.name", "change", "batch.max.records", "5"}, map[string]string{"batch.max.records": "needs batch.max.records=1"}},
 		"skipping without consent": {[]string{"errors.tolerance", "all"}, map[string]string{"errors.tolerance": "errors.skip.without.dlq=true"}},

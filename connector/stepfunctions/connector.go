@@ -30,9 +30,10 @@ func (Connector) Info() connector.Info {
 
 // NewSink makes the sink of a task. With execution.type=auto it asks for the types of the state
 // machines; a domain whose machine does not answer is asked again at its first delivery, so that
-// one domain's trouble does not keep the others from starting.
+// one domain's trouble does not keep the others from starting. Task 0 begins to look for failed executions, which
+// Close ends.
 func (Connector) NewSink(ctx context.Context, cfg config.Values, tc connector.TaskContext) (connector.Sink, error) {
-	set, err := newSettings(cfg)
+	set, err := newSettings(cfg, tc.Connector)
 	if err != nil {
 		return nil, fmt.Errorf("reading the configuration of connector %s: %w", tc.Connector, err)
 	}
@@ -40,28 +41,45 @@ func (Connector) NewSink(ctx context.Context, cfg config.Values, tc connector.Ta
 	if err != nil {
 		return nil, connector.Retryable(err)
 	}
+	s := newTaskSink(set, tc)
+	s.clients = newClientSet(awsCfg, set, tc.MaxInFlight)
+	for i, d := range s.router.domains {
+		d.clients = s.clients.of(place{d.arn.region, set.domains[i].role})
+	}
+	if set.claims != nil {
+		s.objects = newObjects(awsCfg, set.claims, set.requestTimeout, tc.MaxInFlight)
+	}
+	s.resolveAll(ctx, tc)
+	if err := ctx.Err(); err != nil {
+		_ = s.Close(ctx) // never fails
+		return nil, connector.Retryable(err)
+	}
+	if tc.Task == 0 && set.sweepInterval > 0 {
+		s.sweeps = newSweeps(s.router.domains, set, tc)
+		s.sweeps.start(ctx)
+	}
+	return s, nil
+}
+
+// newTaskSink makes a sink that can cut, encode and name, but not call.
+func newTaskSink(set *settings, tc connector.TaskContext) *Sink {
 	s := &Sink{
 		connector: tc.Connector, clusterID: tc.ClusterID,
 		topicID: tc.TopicID, replayEpoch: tc.ReplayEpoch,
 		settings: set,
 		parser:   debezium.NewParser(), encoder: &set.input,
-		clients:  newClientSet(awsCfg, set, tc.MaxInFlight),
 		filtered: newFilterMetrics(tc.Metrics),
 		pool:     sync.Pool{New: func() any { return new(prepared) }},
 	}
+	starts := newBudgets(set.rateLimit, tc)
 	for i, ds := range set.domains {
-		d := newDomain(i, ds, s.clients.of(ds.arn.region), tc.Metrics)
+		d := newDomain(i, ds, starts, tc.Metrics)
 		s.router.domains = append(s.router.domains, d)
 		if ds.name == set.fallback {
 			s.router.fallback = d
 		}
 	}
-	s.resolveAll(ctx, tc)
-	if err := ctx.Err(); err != nil {
-		s.clients.close()
-		return nil, connector.Retryable(err)
-	}
-	return s, nil
+	return s
 }
 
 // resolveAll asks for all types at once and waits for the answers.

@@ -20,7 +20,11 @@ type prepared struct {
 	json   []byte
 	size   int    // literalSize of json
 	name   string // of the execution, with execution.name=change; "" leaves it to Name
+	claims []claim
+	done   int // how many of claims are stored
 }
+
+func (p *prepared) stored() bool { return p.done == len(p.claims) }
 
 // maxPooled keeps the buffers of rare huge changes out of the pool.
 const maxPooled = 64 << 10
@@ -56,11 +60,17 @@ func (s *Sink) prepare(r *connector.Record) (*prepared, filterReason, error) {
 		return nil, to.reason, nil
 	}
 	p := s.pool.Get().(*prepared)
-	if p.json, err = s.encoder.appendChange(p.json[:0], r, &c); err != nil {
+	if p.json, err = s.encoder.appendChange(p.json[:0], r, &c, nil); err != nil {
 		s.pool.Put(p)
 		return nil, notFiltered, connector.Rejected(fmt.Errorf("the change of %s.%s.%s cannot be read: %w", c.Database, c.Schema, c.Table, err))
 	}
 	p.domain, p.size, p.name = to.domain, literalSize(p.json), ""
+	if s.settings.claims != nil && p.alone() > maxInput {
+		if err := s.claim(p, r, &c); err != nil {
+			s.pool.Put(p)
+			return nil, notFiltered, connector.Rejected(fmt.Errorf("the change of %s.%s.%s cannot be read: %w", c.Database, c.Schema, c.Table, err))
+		}
+	}
 	if s.settings.nameByChange {
 		o := &r.Origin
 		p.name, _, err = changeName(s.connector, &c, s.replayEpoch(o.Topic, o.Partition, o.Offset))
@@ -108,10 +118,14 @@ func (s *Sink) Cut(records []*connector.Record) ([]connector.Call, error) {
 func (p *prepared) alone() int { return p.domain.overhead + p.size }
 
 func (s *Sink) oversize(r *connector.Record, p *prepared) error {
-	size := p.alone()
+	err := s.tooLarge(p)
 	s.release([]*connector.Record{r})
+	return err
+}
+
+func (s *Sink) tooLarge(p *prepared) error {
 	err := fmt.Errorf("the change needs an input of %d bytes as a JSON string literal, Step Functions takes %d: "+
-		"leave large columns out in Debezium (column.exclude.list), or move them away before the sink", size, maxInput)
+		"leave large columns out in Debezium (column.exclude.list) or by columns.exclude, or let oversize.policy=s3 move them", p.alone(), maxInput)
 	if s.settings.oversizeFails {
 		return err
 	}

@@ -26,6 +26,8 @@ type Sink struct {
 	router   router
 	encoder  *encoder
 	clients  *clientSet
+	sweeps   *sweeps  // nil unless this task looks for outcomes
+	objects  *objects // nil unless oversize.policy=s3
 	filtered filterMetrics
 	pool     sync.Pool // of *prepared
 }
@@ -40,9 +42,15 @@ var (
 // earlier might still succeed.
 const syncTimeout = 5*time.Minute + 15*time.Second
 
-// Close drops the connections to AWS.
+// Close ends the sweeps and drops the connections to AWS.
 func (s *Sink) Close(context.Context) error {
+	if s.sweeps != nil {
+		s.sweeps.stop()
+	}
 	s.clients.close()
+	if s.objects != nil {
+		s.objects.close()
+	}
 	return nil
 }
 
@@ -58,6 +66,14 @@ func (s *Sink) Deliver(ctx context.Context, batch []*connector.Record) error {
 	kind, err := d.resolve(ctx, s.settings.requestTimeout)
 	if err != nil {
 		return j.fail(s.explain(ctx, j, "asking for the type of", err))
+	}
+	if err := s.store(ctx, j); err != nil {
+		return j.fail(err)
+	}
+	j.budget = d.budgets[kind]
+	j.asked, err = j.budget.take(ctx)
+	if err != nil {
+		return j.fail(s.explain(ctx, j, "waiting to start", err))
 	}
 	if kind == express {
 		err = s.startExpress(ctx, j)
@@ -76,9 +92,12 @@ func (s *Sink) Deliver(ctx context.Context, batch []*connector.Record) error {
 type job struct {
 	domain  *domain // nil when nothing of the batch is left to deliver
 	name    string
+	budget  *budget   // what its start spends
+	asked   time.Time // when it asked for its turn; zero before
 	input   string
 	places  []int         // in the batch, of the changes in input
 	failed  map[int]error // by place in the batch
+	claimed []*prepared   // the changes of which columns go to S3
 	refused int           // how many of places the state machine refused
 }
 
@@ -123,6 +142,9 @@ func (s *Sink) load(batch []*connector.Record) (*job, error) {
 		j.domain = p.domain
 		j.places = append(j.places, i)
 		changes = append(changes, p)
+		if !p.stored() {
+			j.claimed = append(j.claimed, p)
+		}
 		size += p.size + 1
 	}
 	if j.domain == nil {
@@ -257,17 +279,11 @@ func (s *Sink) explain(ctx context.Context, j *job, doing string, err error) err
 	if v.action == actAcknowledge {
 		return nil
 	}
+	if v.reason == reasonThrottled && !j.asked.IsZero() {
+		j.budget.throttled(j.asked)
+	}
 	err = fmt.Errorf("domain %s: %s %s as execution %s: %w", j.domain.name, doing, j.domain.arn, j.name, err)
-	if v.remedy != "" {
-		err = fmt.Errorf("%w; %s", err, v.remedy)
-	}
-	switch v.action {
-	case actReject:
-		return connector.Rejected(err)
-	case actRetrySlowly:
-		return connector.RetryAfter(err, max(v.after, s.settings.slowRetry))
-	}
-	return connector.RetryAfter(err, v.after)
+	return v.error(err, s.settings.slowRetry)
 }
 
 // judge classifies the error of a call and counts it.

@@ -308,8 +308,8 @@ func TestConnectionsAreReusedByMoreCallsAtOnceThanTheSDKKeepsConnections(t *test
 	}
 	all.Wait()
 	// net/http gives up a connection whose write took 50 ms to report, which a busy machine can
-	// bring about: hence a few more than calls at once.
-	if n := dials.Load(); n > int64(task.MaxInFlight)+8 {
+	// bring about: hence more than calls at once, but far from the hundreds that ten kept connections give.
+	if n := dials.Load(); n > 2*int64(task.MaxInFlight) {
 		t.Errorf("%d connections for %d calls at once", n, task.MaxInFlight)
 	}
 }

@@ -17,11 +17,36 @@
 // waits (StartSyncExecution): only the status SUCCEEDED means delivered, less the changes that
 // the output lists as {"failed":[{"index":0,"error":"…","cause":"…"}]}, which are rejected.
 //
+// # What an input holds
+//
+// columns.include, .exclude, .mask and .hash decide by table and column what inputs hold of rows and keys
+// (columns.go). The dead letter queue keeps the original bytes, since it must be replayable. A change over the
+// limit of an input leaves its largest columns to objects of S3 with oversize.policy=s3 (claim.go): Cut plans
+// them, Deliver stores them before the start. Inputs, claims and names are functions of the records and the
+// configuration alone.
+//
+// # How fast
+//
+// Each start waits for its turn (budget.go): for the task's share of start.rate.limit, and for the pace that AWS
+// was seen to allow for the account, the region and the call, which all domains share. A throttled call cuts that
+// pace, and it rises again by itself (pace.go).
+//
+// # As whom
+//
+// A domain with a role.arn is called with the credentials of that role, in its state machine's region, so
+// that one connector serves several accounts (clients.go).
+//
+// # What becomes of it
+//
+// Task 0 looks for Standard executions that ended without success after they had been accepted, by full sweeps of
+// ListExecutions (outcomes.go). Connector.Preview tells what would become of one record (preview.go).
+//
 // # When something is wrong
 //
 //	not an event, wrong types, truncated bytes     rejected: errors.tolerance decides
-//	one change over 262,144 bytes                  oversize.policy: rejected, or the task ends
-//	throttled                                      retried with the host's back-off, without limit
+//	one change over 262,144 bytes                  oversize.policy: columns to S3, rejected, or the task ends
+//	S3 does not take a column                      retried: the change is not at fault, and nothing starts before
+//	throttled                                      retried with the host's back-off, without limit; the pace is cut
 //	no answer, 5xx                                 retried; the name makes a repeat harmless
 //	credentials, permissions, KMS, quota           retried slowly (destination.retry.backoff.ms)
 //	state machine missing, deleting, other type    retried slowly: this domain waits, visibly; the others go on

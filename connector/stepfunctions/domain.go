@@ -38,18 +38,21 @@ type domain struct {
 	head     []byte // of an input
 	overhead int    // literal size of an input around its changes
 	clients  *clients
+	budgets  [express + 1]*budget // by executionType
 	metrics  domainMetrics
 
 	kind atomic.Uint32 // executionType; once resolved it stays
 	ask  chan struct{} // holds one token: who takes it asks for the type
 }
 
-func newDomain(index int, s domainSettings, c *clients, m connector.Metrics) *domain {
+func newDomain(index int, s domainSettings, b *budgets, m connector.Metrics) *domain {
 	d := &domain{
-		name: s.name, index: index, arn: s.arn, rule: s.rule, clients: c,
+		name: s.name, index: index, arn: s.arn, rule: s.rule,
 		head: inputHead(s.name), metrics: newDomainMetrics(m, s.name), ask: make(chan struct{}, 1),
 	}
 	d.overhead = literalSize(d.head) + literalSize([]byte(inputTail)) + len(`""`)
+	d.budgets[standard] = b.of(quota{s.arn.account, s.arn.region, callStart})
+	d.budgets[express] = b.of(quota{s.arn.account, s.arn.region, callSync})
 	d.kind.Store(uint32(s.kind))
 	d.ask <- struct{}{}
 	return d

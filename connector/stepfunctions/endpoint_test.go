@@ -104,6 +104,8 @@ func (e *endpoint) handle(c call) *reply {
 	switch c.op {
 	case "DescribeStateMachine":
 		return &reply{status: 200, body: map[string]any{"stateMachineArn": c.machine, "name": "m", "type": e.kind, "definition": "{}", "roleArn": "arn:aws:iam::000000000000:role/r", "creationDate": 1.5}}
+	case "ListExecutions":
+		return &reply{status: 200, body: map[string]any{"executions": []any{}}}
 	case "StartSyncExecution":
 		return &reply{status: 200, body: map[string]any{"executionArn": "arn:aws:states:sa-east-1:000000000000:express:m:n:1", "status": "SUCCEEDED", "startDate": 1.5, "stopDate": 1.5, "output": "{}"}}
 	}

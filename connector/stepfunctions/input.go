@@ -37,21 +37,45 @@ type encoder struct {
 	before beforeMode
 	values connector.Format
 	epochs map[string]int64 // by source.name; 0 for the others
+
+	columns       *columnPolicy // nil: every column as it is
+	changedFields bool          // name the columns that an update changed
 }
 
 // appendChange appends the JSON object of one change to dst. An error, about bytes that are
-// not what their schema says, is final for the record.
-func (e *encoder) appendChange(dst []byte, r *connector.Record, c *debezium.Change) ([]byte, error) {
+// not what their schema says, is final for the record. plan moves columns away; nil moves none.
+func (e *encoder) appendChange(dst []byte, r *connector.Record, c *debezium.Change, plan *claimPlan) ([]byte, error) {
+	t := e.columns.of(c)
 	switch e.format {
 	case formatFlat:
-		return e.appendFlat(dst, r, c)
+		return e.appendFlat(dst, r, c, t, plan)
 	case formatEnvelope:
-		return e.appendEnvelope(dst, r, c)
+		return e.appendEnvelope(dst, r, c, t)
 	}
-	return e.appendNested(dst, r, c)
+	return e.appendNested(dst, r, c, t, plan)
 }
 
-func (e *encoder) appendNested(dst []byte, r *connector.Record, c *debezium.Change) ([]byte, error) {
+const (
+	rowBefore = "before"
+	rowAfter  = "after"
+)
+
+// edit gives what writes the columns of a row; nil when they are written as they are.
+func (e *encoder) edit(row string, t *tablePolicy, plan *claimPlan) debezium.Edit {
+	if t == nil && plan == nil {
+		return nil
+	}
+	return func(dst []byte, column string, v connector.Value) ([]byte, bool, error) {
+		out, kept, err := t.appendValue(dst, t.of(column), v, &e.values)
+		if err != nil || !kept || plan == nil {
+			return out, kept, err
+		}
+		out, kept = plan.column(out, len(dst), columnName{row, column})
+		return out, kept, nil
+	}
+}
+
+func (e *encoder) appendNested(dst []byte, r *connector.Record, c *debezium.Change, t *tablePolicy, plan *claimPlan) ([]byte, error) {
 	dst = append(dst, `{"operation":"`...)
 	dst = append(dst, c.Operation.String()...)
 	dst = append(dst, `","database":`...)
@@ -61,19 +85,19 @@ func (e *encoder) appendNested(dst []byte, r *connector.Record, c *debezium.Chan
 	dst = append(dst, `,"table":`...)
 	dst = jsontext.AppendString(dst, c.Table)
 	dst = append(dst, `,"key":`...)
-	dst, err := e.appendKey(dst, c)
+	dst, err := e.appendKey(dst, c, t)
 	if err != nil {
 		return dst, err
 	}
 	var missing []string
 	if e.before != beforeNever {
 		dst = append(dst, `,"before":`...)
-		if dst, missing, err = e.appendBefore(dst, c); err != nil {
+		if dst, missing, err = e.appendBefore(dst, c, e.edit(rowBefore, t, plan)); err != nil {
 			return dst, fmt.Errorf("value.before: %w", err)
 		}
 	}
 	dst = append(dst, `,"after":`...)
-	dst, missingNow, err := debezium.AppendRow(dst, c.After, &e.values)
+	dst, missingNow, err := debezium.AppendRow(dst, c.After, &e.values, e.edit(rowAfter, t, plan))
 	if err != nil {
 		return dst, fmt.Errorf("value.after: %w", err)
 	}
@@ -82,10 +106,14 @@ func (e *encoder) appendNested(dst []byte, r *connector.Record, c *debezium.Chan
 		// row lacks has a new value, which must not be taken for one to keep.
 		missing = missingNow
 	}
-	if missing != nil {
+	if missing = t.visible(missing); missing != nil {
 		dst = append(dst, `,"unavailable":`...)
 		dst = appendNames(dst, missing)
 	}
+	if dst, err = e.appendChanged(dst, `,"changed":`, c, t); err != nil {
+		return dst, err
+	}
+	dst = appendClaims(dst, `,"claims":`, plan)
 	dst = append(dst, `,"position":{"epoch":`...)
 	dst = e.appendPosition(dst, c, `,"commit_lsn":`, `,"change_lsn":`, `,"event_serial_no":`)
 	dst = append(dst, `},"committed_at":"`...)
@@ -97,18 +125,40 @@ func (e *encoder) appendNested(dst []byte, r *connector.Record, c *debezium.Chan
 	return append(dst, '}'), nil
 }
 
-func (e *encoder) appendBefore(dst []byte, c *debezium.Change) ([]byte, []string, error) {
+func (e *encoder) appendBefore(dst []byte, c *debezium.Change, edit debezium.Edit) ([]byte, []string, error) {
 	if e.before == beforeChanged {
-		return debezium.AppendChanged(dst, c.Before, c.After, &e.values)
+		return debezium.AppendChanged(dst, c.Before, c.After, &e.values, edit)
 	}
-	return debezium.AppendRow(dst, c.Before, &e.values)
+	return debezium.AppendRow(dst, c.Before, &e.values, edit)
 }
 
-func (e *encoder) appendKey(dst []byte, c *debezium.Change) ([]byte, error) {
+// appendChanged names the columns that an update changed, where both rows are known.
+func (e *encoder) appendChanged(dst []byte, name string, c *debezium.Change, t *tablePolicy) ([]byte, error) {
+	if !e.changedFields || c.Operation != debezium.Update {
+		return dst, nil
+	}
+	changed, ok, err := debezium.ChangedColumns(c.Before, c.After, &e.values)
+	if err != nil {
+		return dst, fmt.Errorf("value: %w", err)
+	}
+	if !ok {
+		return dst, nil
+	}
+	return appendNames(append(dst, name...), t.visible(changed)), nil
+}
+
+func appendClaims(dst []byte, name string, plan *claimPlan) []byte {
+	if plan == nil || plan.claims == nil {
+		return dst
+	}
+	return plan.append(append(dst, name...))
+}
+
+func (e *encoder) appendKey(dst []byte, c *debezium.Change, t *tablePolicy) ([]byte, error) {
 	if c.Key.IsNull() {
 		return append(dst, "null"...), nil
 	}
-	out, err := c.Key.AppendJSON(dst, &e.values)
+	out, err := t.appendKey(dst, c.Key, &e.values)
 	if err != nil {
 		return dst, fmt.Errorf("key: %w", err)
 	}
@@ -151,10 +201,10 @@ func appendKafka(dst []byte, r *connector.Record) []byte {
 
 // appendFlat writes the row's columns at the top, after's or for a delete before's, and
 // everything else under names that begin with two underscores.
-func (e *encoder) appendFlat(dst []byte, r *connector.Record, c *debezium.Change) ([]byte, error) {
-	row, path := c.After, "value.after"
+func (e *encoder) appendFlat(dst []byte, r *connector.Record, c *debezium.Change, t *tablePolicy, plan *claimPlan) ([]byte, error) {
+	row, name, path := c.After, rowAfter, "value.after"
 	if c.Operation == debezium.Delete {
-		row, path = c.Before, "value.before"
+		row, name, path = c.Before, rowBefore, "value.before"
 	}
 	if name, clash := reserved(row); clash {
 		return dst, fmt.Errorf("%s: column %s: input.format=flat keeps names that begin with __ for itself; use input.format=change", path, name)
@@ -164,7 +214,7 @@ func (e *encoder) appendFlat(dst []byte, r *connector.Record, c *debezium.Change
 	if row.IsNull() {
 		dst = append(dst, '{')
 	} else {
-		if dst, missing, err = debezium.AppendRow(dst, row, &e.values); err != nil {
+		if dst, missing, err = debezium.AppendRow(dst, row, &e.values, e.edit(name, t, plan)); err != nil {
 			return dst, fmt.Errorf("%s: %w", path, err)
 		}
 		dst = dst[:len(dst)-1]
@@ -181,13 +231,17 @@ func (e *encoder) appendFlat(dst []byte, r *connector.Record, c *debezium.Change
 	dst = append(dst, `,"__table":`...)
 	dst = jsontext.AppendString(dst, c.Table)
 	dst = append(dst, `,"__key":`...)
-	if dst, err = e.appendKey(dst, c); err != nil {
+	if dst, err = e.appendKey(dst, c, t); err != nil {
 		return dst, err
 	}
-	if missing != nil {
+	if missing = t.visible(missing); missing != nil {
 		dst = append(dst, `,"__unavailable":`...)
 		dst = appendNames(dst, missing)
 	}
+	if dst, err = e.appendChanged(dst, `,"__changed":`, c, t); err != nil {
+		return dst, err
+	}
+	dst = appendClaims(dst, `,"__claims":`, plan)
 	dst = append(dst, `,"__epoch":`...)
 	dst = e.appendPosition(dst, c, `,"__commit_lsn":`, `,"__change_lsn":`, `,"__event_serial_no":`)
 	dst = append(dst, `,"__committed_at":"`...)
@@ -221,23 +275,41 @@ func reserved(row connector.Value) (string, bool) {
 }
 
 // appendEnvelope passes Debezium's envelope on as it is, placeholders of unavailable columns
-// included.
-func (e *encoder) appendEnvelope(dst []byte, r *connector.Record, c *debezium.Change) ([]byte, error) {
+// included, but for columns that a policy hides.
+func (e *encoder) appendEnvelope(dst []byte, r *connector.Record, c *debezium.Change, t *tablePolicy) ([]byte, error) {
 	dst = append(dst, `{"key":`...)
-	dst, err := e.appendKey(dst, c)
+	dst, err := e.appendKey(dst, c, t)
 	if err != nil {
 		return dst, err
 	}
 	dst = append(dst, `,"envelope":`...)
-	out, err := c.Envelope.AppendJSON(dst, &e.values)
+	if t == nil {
+		dst, err = c.Envelope.AppendJSON(dst, &e.values)
+	} else {
+		dst, err = e.appendEditedEnvelope(dst, c, t)
+	}
 	if err != nil {
 		return dst, fmt.Errorf("value: %w", err)
 	}
-	dst = append(out, `,"epoch":`...)
+	if dst, err = e.appendChanged(dst, `,"changed":`, c, t); err != nil {
+		return dst, err
+	}
+	dst = append(dst, `,"epoch":`...)
 	dst = strconv.AppendInt(dst, e.epochs[c.Server], 10)
 	dst = append(dst, `,"kafka":`...)
 	dst = appendKafka(dst, r)
 	return append(dst, '}'), nil
+}
+
+func (e *encoder) appendEditedEnvelope(dst []byte, c *debezium.Change, t *tablePolicy) ([]byte, error) {
+	return debezium.AppendWhole(dst, c.Envelope, func(dst []byte, field string, v connector.Value) ([]byte, bool, error) {
+		if field != rowBefore && field != rowAfter {
+			out, err := debezium.AppendValue(dst, v, &e.values)
+			return out, true, err
+		}
+		out, err := debezium.AppendWhole(dst, v, e.edit(field, t, nil))
+		return out, true, err
+	})
 }
 
 func appendNames(dst []byte, names []string) []byte {

@@ -245,6 +245,13 @@ func TestInputsAreByteForByteTheGoldenOnes(t *testing.T) {
 		"source-epoch":                 {one("pedidos-u"), []string{"source.epoch.consorcio", "4", "source.epoch.outro", "9"}},
 		"source-epoch-flat":            {one("pedidos-u"), []string{"source.epoch.consorcio", "4", "input.format", "flat"}},
 		"consumed-coordinates":         {one("pedidos-u"), nil},
+		"changed-fields":               {[]string{"clientes-u-to-null", "clientes-d", "clientes-u-lob-unavailable"}, []string{"input.changed.fields", "true", "input.before", "changed"}},
+		"changed-fields-flat":          {one("pedidos-u"), []string{"input.changed.fields", "true", "input.format", "flat"}},
+		"changed-fields-envelope":      {one("pedidos-u"), []string{"input.changed.fields", "true", "input.format", "envelope"}},
+		"columns-lgpd":                 {[]string{"clientes-u", "clientes-d"}, lgpd()},
+		"columns-lgpd-flat":            {one("clientes-u-to-null"), append(lgpd(), "input.format", "flat")},
+		"columns-lgpd-envelope":        {one("clientes-u-lob-unavailable"), append(lgpd(), "input.format", "envelope")},
+		"columns-include":              {[]string{"clientes-u", "pedidos-u"}, []string{"columns.include", "Clientes.nome, Clientes.renda_*", "input.changed.fields", "true"}},
 	} {
 		t.Run(golden, func(t *testing.T) {
 			var records []*connector.Record
@@ -271,6 +278,12 @@ func TestInputsAreByteForByteTheGoldenOnes(t *testing.T) {
 			}
 		})
 	}
+}
+
+// lgpd hides personal data in every way there is.
+func lgpd() []string {
+	return []string{"columns.exclude", "clientes.telefone,*.perfil_xml", "columns.mask", "dbo.Clientes.*mail, *.Clientes.observacoes",
+		"columns.hash", "ConsorcioDB.dbo.Clientes.cpf_cnpj,Clientes.id,Clientes.email,Clientes.renda_mensal", "columns.hash.key", "segredo", "input.changed.fields", "true"}
 }
 
 func TestFlatInputsRefuseColumnsWithReservedNames(t *testing.T) {

@@ -12,10 +12,10 @@ import (
 
 func TestAStateMachineIsNamedByItsARNOrThatOfAVersionOrAlias(t *testing.T) {
 	for text, want := range map[string]stateMachineARN{
-		testARN + "Clientes":      {testARN + "Clientes", "sa-east-1", testARN + "Clientes"},
-		testARN + "Clientes:7":    {testARN + "Clientes:7", "sa-east-1", testARN + "Clientes"},
-		testARN + "Clientes:PROD": {testARN + "Clientes:PROD", "sa-east-1", testARN + "Clientes"},
-		"arn:aws-us-gov:states:us-gov-west-1:123456789012:stateMachine:a": {"arn:aws-us-gov:states:us-gov-west-1:123456789012:stateMachine:a", "us-gov-west-1", "arn:aws-us-gov:states:us-gov-west-1:123456789012:stateMachine:a"},
+		testARN + "Clientes":      {testARN + "Clientes", "sa-east-1", "000000000000", testARN + "Clientes"},
+		testARN + "Clientes:7":    {testARN + "Clientes:7", "sa-east-1", "000000000000", testARN + "Clientes"},
+		testARN + "Clientes:PROD": {testARN + "Clientes:PROD", "sa-east-1", "000000000000", testARN + "Clientes"},
+		"arn:aws-us-gov:states:us-gov-west-1:123456789012:stateMachine:a": {"arn:aws-us-gov:states:us-gov-west-1:123456789012:stateMachine:a", "us-gov-west-1", "123456789012", "arn:aws-us-gov:states:us-gov-west-1:123456789012:stateMachine:a"},
 	} {
 		if got, err := parseARN(text); err != nil || got != want {
 			t.Errorf("%s: %+v, %v", text, got, err)

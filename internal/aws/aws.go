@@ -70,6 +70,9 @@ const (
 	idleTimeout = 90 * time.Second
 )
 
+// expiryWindow is how long before their end credentials of a role are renewed.
+const expiryWindow = 5 * time.Minute
+
 // NewTransport makes a transport that keeps up to conns connections to a host open and never
 // opens more. The SDK's own keeps ten, so that more calls in flight than that dial again and again.
 func NewTransport(conns int) *Transport {

@@ -107,3 +107,35 @@ func TestATransportKeepsAsManyConnectionsAsItOpens(t *testing.T) {
 		t.Errorf("%d connections for 16 calls at once", n)
 	}
 }
+
+func TestARoleIsAssumedByTheFirstCallAndItsRefusalIsAnErrorOfCredentials(t *testing.T) {
+	isolate(t)
+	var forms []string
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_ = r.ParseForm()
+		forms = append(forms, r.PostForm.Encode())
+		w.WriteHeader(http.StatusForbidden)
+	}))
+	defer srv.Close()
+	cfg, err := Load(t.Context(), "sa-east-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport := NewTransport(1)
+	defer transport.CloseIdleConnections()
+	as := Role{ARN: "arn:aws:iam::111111111111:role/r", SessionName: "s1", Endpoint: srv.URL, Transport: transport}.As(cfg)
+	if len(forms) != 0 {
+		t.Fatal("a role is assumed before it is needed")
+	}
+	_, err = as.Credentials.Retrieve(t.Context())
+	var refused *CredentialsError
+	if !errors.As(err, &refused) || strings.Contains(err.Error(), "hush") {
+		t.Errorf("%v", err)
+	}
+	if len(forms) != 1 || !strings.Contains(forms[0], "RoleSessionName=s1") || strings.Contains(forms[0], "ExternalId") {
+		t.Errorf("%v", forms)
+	}
+	if own, err := cfg.Credentials.Retrieve(t.Context()); err != nil || own.AccessKeyID != "id" {
+		t.Errorf("the configuration's own credentials have changed: %v", err)
+	}
+}
