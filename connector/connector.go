@@ -48,6 +48,21 @@ type Sink interface {
 	Close(ctx context.Context) error
 }
 
+// WithStartCheck gives Deliver's context a check that the host knows: whether a call may be started now.
+func WithStartCheck(ctx context.Context, may func() bool) context.Context {
+	return context.WithValue(ctx, startCheck{}, may)
+}
+
+// MayStart reports whether the host allows a call to be started now: not after the task has lost touch with
+// its consumer group. The host asks before Deliver; a sink that waits inside Deliver, for a budget
+// or a lock, asks again before it calls, and gives a Retryable error when it may not.
+func MayStart(ctx context.Context) bool {
+	may, ok := ctx.Value(startCheck{}).(func() bool)
+	return !ok || may()
+}
+
+type startCheck struct{}
+
 // Cutter is an optional interface of a Sink that delivers a batch in several calls, leaves
 // records out, or delivers under names. Without it the whole batch is one unnamed call.
 type Cutter interface {

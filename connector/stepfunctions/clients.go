@@ -31,10 +31,8 @@ type clientSet struct {
 	byPlace      map[place]*clients
 }
 
-// newClientSet gives room for twice maxInFlight: while calls of one partition hang in slots that were lent
-// to it, the others still get their own (runtime/task, scheduler).
 func newClientSet(cfg aws.Config, s *settings, maxInFlight int) *clientSet {
-	conns := 2 * max(maxInFlight, 1)
+	conns := max(maxInFlight, 1)
 	return &clientSet{
 		cfg: cfg, endpoint: s.endpoint, noHostPrefix: s.noHostPrefix,
 		start: aws.NewTransport(conns), sync: aws.NewTransport(conns),

@@ -75,6 +75,9 @@ func (s *Sink) Deliver(ctx context.Context, batch []*connector.Record) error {
 	if err != nil {
 		return j.fail(s.explain(ctx, j, "waiting to start", err))
 	}
+	if !connector.MayStart(ctx) { // the wait may have outlasted the task's membership
+		return j.fail(connector.Retryable(errors.New("not started: the task has lost touch with its consumer group")))
+	}
 	if kind == express {
 		err = s.startExpress(ctx, j)
 	} else {

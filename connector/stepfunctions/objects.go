@@ -34,7 +34,7 @@ type objects struct {
 }
 
 func newObjects(cfg aws.Config, set *claimSettings, timeout time.Duration, maxInFlight int) *objects {
-	o := &objects{transport: aws.NewTransport(2 * max(maxInFlight, 1)), set: set, timeout: timeout}
+	o := &objects{transport: aws.NewTransport(max(maxInFlight, 1)), set: set, timeout: timeout}
 	o.client = s3.NewFromConfig(cfg, func(opt *s3.Options) {
 		if set.region != "" {
 			opt.Region = set.region

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -73,10 +74,16 @@ const (
 // expiryWindow is how long before their end credentials of a role are renewed.
 const expiryWindow = 5 * time.Minute
 
-// NewTransport makes a transport that keeps up to conns connections to a host open and never
-// opens more. The SDK's own keeps ten, so that more calls in flight than that dial again and again.
+// NewTransport makes a transport that keeps up to conns connections to a host open and dials no
+// more, as long as no more calls are open at once. The SDK's own keeps ten, so that more calls in flight
+// than that dial again and again. Calls beyond conns get connections of their own, up to as many
+// again: the host makes them while others hang (docs/adr/20261124-lent-slots-are-not-taken-back.md).
 func NewTransport(conns int) *Transport {
-	return &Transport{&http.Transport{
+	return &Transport{usual: transport(conns), beyond: transport(conns), conns: int64(conns)}
+}
+
+func transport(conns int) *http.Transport {
+	return &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
 		DialContext:           (&net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive}).DialContext,
 		ForceAttemptHTTP2:     true,
@@ -85,14 +92,18 @@ func NewTransport(conns int) *Transport {
 		IdleConnTimeout:       idleTimeout,
 		TLSHandshakeTimeout:   dialTimeout,
 		ExpectContinueTimeout: time.Second,
-	}}
+	}
 }
 
-// Transport is an http.Transport that keeps its connections under smithy-go 1.28.9. That closes the
-// request's body as soon as the answer's header is there, and the body's WriteTo then gives io.EOF where
-// net/http looks for bytes beyond Content-Length: a failed write to net/http, which closes the connection
-// under an answer that is still being read. Without WriteTo the body is read, and all is well.
-type Transport struct{ *http.Transport }
+// Transport makes HTTP calls and keeps its connections under smithy-go 1.28.9. That closes the request's
+// body as soon as the answer's header is there, and the body's WriteTo then gives io.EOF where net/http looks
+// for bytes beyond Content-Length: a failed write to net/http, which closes the connection under an
+// answer that is still being read. Without WriteTo the body is read, and all is well.
+type Transport struct {
+	usual, beyond *http.Transport
+	conns         int64
+	open          atomic.Int64 // calls whose answer has not begun
+}
 
 // RoundTrip implements http.RoundTripper.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -101,7 +112,22 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		plain.Body = struct{ io.ReadCloser }{r.Body}
 		r = &plain
 	}
-	return t.Transport.RoundTrip(r)
+	defer t.open.Add(-1)
+	if t.open.Add(1) > t.conns {
+		return t.beyond.RoundTrip(r)
+	}
+	return t.usual.RoundTrip(r)
+}
+
+// SetDial replaces how connections are made; for tests that answer for other hosts.
+func (t *Transport) SetDial(dial func(ctx context.Context, network, addr string) (net.Conn, error)) {
+	t.usual.DialContext, t.beyond.DialContext = dial, dial
+}
+
+// CloseIdleConnections closes the connections that no call uses.
+func (t *Transport) CloseIdleConnections() {
+	t.usual.CloseIdleConnections()
+	t.beyond.CloseIdleConnections()
 }
 
 // WithoutHostPrefix is an API option for clients with an endpoint of their own: the SDK would

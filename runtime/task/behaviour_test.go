@@ -461,3 +461,38 @@ func TestATaskWhoseFirstRecordIsPoisonCommitsNothing(t *testing.T) {
 		}
 	})
 }
+
+func TestASinkThatWaitedIsToldThatItMayNoLongerStart(t *testing.T) {
+	var may []bool
+	try(t, func(r *trial) {
+		r.cfg.Settings.BatchMaxRecords = 1
+		r.cfg.OpenSink = func(context.Context) (connector.Sink, error) {
+			return funcSink(func(ctx context.Context, b []*connector.Record) error {
+				before := connector.MayStart(ctx)
+				r.group.mu.Lock()
+				r.group.refuse = len(may) == 0
+				r.group.mu.Unlock()
+				sleep(ctx, 3*time.Second) // longer than the lease of 2 s
+				may = append(may, before, connector.MayStart(ctx))
+				if !connector.MayStart(ctx) {
+					return connector.Retryable(errors.New("may not start"))
+				}
+				r.note(b)
+				return nil
+			}), nil
+		}
+		r.group.append(part0, "k", 0)
+	}, func(r *trial) {
+		settle(4 * time.Second)
+		if len(may) != 2 || !may[0] || may[1] {
+			r.Errorf("may start before and after the wait: %v, want true and false", may)
+		}
+		r.group.mu.Lock()
+		r.group.refuse = false
+		r.group.mu.Unlock()
+		settle(20 * time.Second)
+		if len(r.delivered()) != 1 {
+			r.Errorf("delivered %v; may start: %v", r.delivered(), may)
+		}
+	})
+}

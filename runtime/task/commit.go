@@ -120,7 +120,9 @@ func (l *loop) commitIfDue(work context.Context, now time.Time) {
 	if flush {
 		c.nextFlush = now.Add(l.cfg.Settings.CommitInterval)
 	}
-	c.nextLease = now.Add(l.cfg.Settings.Lease / 3)
+	if renew || len(s.positions) > 0 {
+		c.nextLease = now.Add(l.cfg.Settings.Lease / 3)
+	}
 	if len(s.positions) > 0 {
 		l.sendCommit(work, s)
 	}

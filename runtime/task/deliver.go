@@ -202,7 +202,7 @@ func (r *runner) deliver(ctx context.Context, d *delivery) outcome {
 		recs[i] = it.record
 	}
 	r.metrics.InFlight.Add(1)
-	err := r.sink.Deliver(ctx, recs)
+	err := r.sink.Deliver(connector.WithStartCheck(ctx, r.lease.valid), recs)
 	r.metrics.InFlight.Add(-1)
 	r.metrics.Batches.Add(1)
 	out := outcome{delivery: d}
