@@ -16,7 +16,7 @@ type column struct {
 
 func clientes() []column {
 	return []column{
-		{"id", serial(1000)}, {"nome", name}, {"cpf_cnpj", digits(11)}, {"email", maybe(email)}, {"telefone", maybe(text("+55 11 9%04d"))},
+		{"id", serial(1000)}, {"nome", name}, {"cpf_cnpj", cpf}, {"email", maybe(email)}, {"telefone", maybe(text("+55 11 9%04d"))},
 		{"sexo", maybe(oneOf("F", "M"))}, {"tipo_pessoa", integer[int32](1, 2)}, {"data_nascimento", maybe(date)},
 		{"renda_mensal", maybe(decimal(4, 50_000_0000))}, {"limite_pequeno", maybe(decimal(4, 200_000_0000))},
 		{"pontuacao", integer[int32](0, 1000)}, {"dependentes", maybe(integer[int32](0, 9))}, {"score", maybe(quarter[float64])},
@@ -116,14 +116,24 @@ func email(c *Company, _ *table) (any, any) {
 	return s, s
 }
 
-func digits(n int) values {
-	return func(c *Company, _ *table) (any, any) {
-		var b strings.Builder
-		for range n {
-			b.WriteByte(byte('0' + c.rng.IntN(10)))
-		}
-		return b.String(), b.String()
+// cpf gives a CPF with right check digits (Receita Federal: weights from 10 and 11 down, modulo 11).
+func cpf(c *Company, _ *table) (any, any) {
+	digits := make([]byte, 0, 11)
+	for range 9 {
+		digits = append(digits, byte(c.rng.IntN(10)))
 	}
+	for len(digits) < 11 {
+		sum := 0
+		for i, d := range digits {
+			sum += int(d) * (len(digits) + 1 - i)
+		}
+		check := byte(sum * 10 % 11 % 10)
+		digits = append(digits, check)
+	}
+	for i := range digits {
+		digits[i] += '0'
+	}
+	return string(digits), string(digits)
 }
 
 // decimal gives DECIMAL values of a scale, negative ones too, below limit units of the last digit.
