@@ -69,19 +69,28 @@ race: ## unit, property and embedded tests under the race detector
 vuln: $(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION) ## look for known vulnerabilities in what is called
 	test/tools/vuln.sh $<
 
-# Only runtime/kafka needs librdkafka, and cmd which links it (docs/DESIGN.md §3).
+# Only runtime/kafka needs librdkafka, and cmd which links it (docs/DESIGN.md §3); the bare loop of the benchmark does, too.
 .PHONY: purego
-purego: ## build all but runtime/kafka and cmd without cgo
-	CGO_ENABLED=0 go build $$(go list -f '{{if .GoFiles}}{{.ImportPath}}{{end}}' ./... | grep -vE '^$(MODULE)/(cmd/.*|runtime/kafka(/.*)?)$$')
+purego: ## build all but runtime/kafka, cmd and the bare loop without cgo
+	CGO_ENABLED=0 go build $$(go list -f '{{if .GoFiles}}{{.ImportPath}}{{end}}' ./... | grep -vE '^$(MODULE)/(cmd/.*|runtime/kafka(/.*)?|test/bench/cmd/bare)$$')
 
 ## BENCH chooses benchmarks, BENCH_COUNT how often each is run (6 for benchstat).
 BENCH ?= .
 BENCH_COUNT ?= 1
 BENCH_PACKAGES ?= ./...
+## BENCH_EVENTS go through the real broker with 50 events a call, BENCH_SINGLES with one; BENCH_ARGS: see go run ./test/bench/cmd/bench -help.
+BENCH_EVENTS ?= 1000000
+BENCH_SINGLES ?= 200000
+BENCH_ARGS ?=
 
 .PHONY: bench
-bench: ## run the benchmarks with allocations, and assert timing
+bench: ## run the benchmarks with allocations, then the worker beside the bare loop on a real broker; ends with a JSON line
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(BENCH_COUNT) -p 1 -timeout 2h $(BENCH_PACKAGES)
+	@$(MAKE) bench-delivery
+
+.PHONY: bench-delivery
+bench-delivery: ## the second half of bench
+	@go run ./test/bench/cmd/bench -events $(BENCH_EVENTS) -singles $(BENCH_SINGLES) $(BENCH_ARGS)
 
 ## FUZZTIME is for each target; `make fuzz FUZZTIME=2m` is the long run.
 FUZZTIME ?= 10s

@@ -37,7 +37,7 @@ type SourceConfig struct {
 	// StartAt is where to read a partition for which nothing was ever committed and Group gave no
 	// position: "earliest" (the default), "latest", or "none" for an error.
 	StartAt string
-	// MaxPendingBytes sizes what librdkafka fetches ahead of Poll, beside what the task holds itself; 0 means 16 MiB.
+	// MaxPendingBytes sizes what librdkafka fetches ahead of Poll, an eighth of it, beside what the task holds itself; 0 means 64 MiB.
 	MaxPendingBytes int64
 	// Token is asked for SASL OAUTHBEARER tokens; nil when the properties name another way.
 	Token TokenFunc
@@ -155,9 +155,11 @@ func sourceSettings(cfg SourceConfig) (settings, error) {
 	set.preset("fetch.queue.backoff.ms", "10")
 	budget := cfg.MaxPendingBytes
 	if budget <= 0 {
-		budget = 16 << 20
+		budget = 64 << 20
 	}
-	queue := min(max(budget, 1<<20), 2<<30)
+	// The task holds max.pending.bytes itself; what waits behind it needs to bridge a fetch only, and is thrown
+	// away and fetched again whenever a partition is paused.
+	queue := min(max(budget/8, 1<<20), 256<<20)
 	set.preset("queued.max.messages.kbytes", strconv.FormatInt(min(queue>>10, 2097151), 10))
 	set.preset("fetch.message.max.bytes", strconv.FormatInt(min(queue/4, 1<<20), 10))
 	set.preset("fetch.max.bytes", strconv.FormatInt(min(max(queue/2, 1_000_000), 50<<20), 10))

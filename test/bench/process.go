@@ -1,0 +1,109 @@
+package bench
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Cost is what a process has used over its whole life.
+type Cost struct {
+	CPU time.Duration // user and system
+	RSS int           // peak, in MB; no less than this process's own, which Linux carries over exec
+}
+
+// Process is a child process whose cost is counted when it has ended. It dies with its parent.
+type Process struct {
+	cmd    *exec.Cmd
+	stderr *tail
+	ended  chan struct{}
+	err    error
+}
+
+// Start runs a command; what it writes to standard output goes to stdout.
+func Start(ctx context.Context, stdout io.Writer, argv ...string) (*Process, error) {
+	p := &Process{cmd: exec.CommandContext(ctx, argv[0], argv[1:]...), stderr: &tail{}, ended: make(chan struct{})}
+	p.cmd.Stdout, p.cmd.Stderr = stdout, p.stderr
+	p.cmd.Env = append(os.Environ(), "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "AWS_REGION=sa-east-1", "AWS_EC2_METADATA_DISABLED=true")
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := p.cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() {
+		defer close(p.ended)
+		if err := p.cmd.Wait(); err != nil {
+			p.err = fmt.Errorf("%s: %w\n%s", argv[0], err, p.stderr)
+		}
+	}()
+	return p, nil
+}
+
+// Stop asks the process to end, waits, and gives its cost.
+func (p *Process) Stop() (Cost, error) {
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return Cost{}, err
+	}
+	return p.Wait()
+}
+
+// Wait waits for the process to end by itself and gives its cost.
+func (p *Process) Wait() (Cost, error) {
+	<-p.ended
+	state := p.cmd.ProcessState
+	c := Cost{CPU: state.UserTime() + state.SystemTime()}
+	if usage, ok := state.SysUsage().(*syscall.Rusage); ok {
+		c.RSS = int(usage.Maxrss >> 10) // Linux counts kilobytes
+	}
+	return c, p.err
+}
+
+// Ended is closed when the process has ended.
+func (p *Process) Ended() <-chan struct{} { return p.ended }
+
+// endpoint is a Step Functions endpoint in a process of its own.
+type endpoint struct {
+	*Process
+	url string
+}
+
+// startEndpoint runs the binary of sfn-endpoint and waits for the URL it prints.
+func startEndpoint(ctx context.Context, binary string, args ...string) (*endpoint, error) {
+	r, w := io.Pipe()
+	p, err := Start(ctx, w, append([]string{binary}, args...)...)
+	if err != nil {
+		return nil, err
+	}
+	go func() {
+		<-p.ended
+		w.Close()
+	}()
+	url, err := bufio.NewReader(r).ReadString('\n')
+	if err != nil {
+		_, ended := p.Stop()
+		return nil, errors.Join(err, ended)
+	}
+	return &endpoint{p, strings.TrimSpace(url)}, nil
+}
+
+// tail keeps the last bytes written to it, for the error of a process that failed.
+type tail struct{ buf []byte }
+
+func (t *tail) Write(p []byte) (int, error) {
+	const keep = 4096
+	t.buf = append(t.buf, p...)
+	if over := len(t.buf) - keep; over > 0 {
+		t.buf = append(t.buf[:0], t.buf[over:]...)
+	}
+	return len(p), nil
+}
+
+// String is what was kept. The process has ended when it is asked for.
+func (t *tail) String() string { return string(bytes.TrimSpace(t.buf)) }
