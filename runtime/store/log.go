@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 )
 
 // Log is an ordered, compacted record of entries: a Kafka topic with one partition, or MemoryLog.
@@ -19,6 +20,20 @@ type Log interface {
 	// End is the offset after the last entry that is readable now.
 	End(ctx context.Context) (int64, error)
 }
+
+// UnsettledError is returned by Append when entries were sent and nobody has said whether they count: who has read
+// past Offset knows, by whether there was an entry at it.
+type UnsettledError struct {
+	Offset int64 // of the last entry
+	Err    error
+}
+
+func (e *UnsettledError) Error() string {
+	return fmt.Sprintf("whether the write at offset %d counts is not known: %v", e.Offset, e.Err)
+}
+
+// Unwrap gives the cause.
+func (e *UnsettledError) Unwrap() error { return e.Err }
 
 // ErrFenced is returned by Append when another worker has taken over writing.
 var ErrFenced = errors.New("another worker leads now")
