@@ -57,6 +57,8 @@ type Options struct {
 	AllowOrigin, AllowMethods string
 	// ResponseHeaders come from ParseResponseHeaders.
 	ResponseHeaders []HeaderRule
+	// Forward reaches the other workers of a cluster; nil where there is none. It must follow no redirects.
+	Forward *http.Client
 	// MaxBody is the largest accepted request body in bytes; 0 means DefaultMaxBody.
 	MaxBody int64
 	// BodyTimeout bounds the reading of one request body; 0 means 30 s.

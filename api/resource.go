@@ -90,7 +90,7 @@ func (res *resource) serve(w http.ResponseWriter, r *http.Request, rt route) int
 	ctx, cancel := context.WithTimeout(r.Context(), timeout)
 	defer cancel()
 	req.Request = r.WithContext(ctx)
-	ans, err := rt.serve(res.a, req)
+	ans, err := res.a.attempt(ctx, req, rt)
 	if err != nil {
 		return res.a.writeError(w, req.Request, err)
 	}

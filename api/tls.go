@@ -16,6 +16,16 @@ import (
 // the prefix, as Kafka Connect does. Stores are PEM (KIP-651). A key of security that cannot be
 // honoured is an error with its remedy, never ignored. Errors name keys and files, no contents.
 func ServerTLS(keys map[string]string, prefix string) (*tls.Config, error) {
+	k := sslKeysOf(keys, prefix)
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
+	err := errors.Join(k.certificate(cfg), k.clients(cfg), k.versions(cfg), k.suites(cfg))
+	if err != nil {
+		return nil, err
+	}
+	return cfg, nil
+}
+
+func sslKeysOf(keys map[string]string, prefix string) sslKeys {
 	k := sslKeys{values: map[string]string{}}
 	for name, v := range keys {
 		if ssl, ok := strings.CutPrefix(name, prefix); ok && strings.HasPrefix(ssl, "ssl.") {
@@ -29,12 +39,7 @@ func ServerTLS(keys map[string]string, prefix string) (*tls.Config, error) {
 			}
 		}
 	}
-	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
-	err := errors.Join(k.certificate(cfg), k.clients(cfg), k.versions(cfg), k.suites(cfg))
-	if err != nil {
-		return nil, err
-	}
-	return cfg, nil
+	return k
 }
 
 // sslKeys are the ssl.* settings of one listener.
@@ -161,4 +166,28 @@ func (k sslKeys) suites(cfg *tls.Config) error {
 		cfg.MinVersion = tls.VersionTLS13
 	}
 	return nil
+}
+
+// ClientTLS is how this worker reaches the https listeners of the others: with the same keys as its own listener,
+// trusting the authorities of its trust store or, without one, those of the system (Kafka Connect's
+// SSLUtils.createClientSideSslContextFactory).
+func ClientTLS(keys map[string]string, prefix string) (*tls.Config, error) {
+	k := sslKeysOf(keys, prefix)
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
+	chain, err := k.pem("keystore", "ssl.keystore.certificate.chain")
+	if err == nil && chain != nil {
+		err = k.certificate(cfg)
+	}
+	if err := errors.Join(err, k.versions(cfg), k.suites(cfg)); err != nil {
+		return nil, err
+	}
+	trust, err := k.pem("truststore", "ssl.truststore.certificates")
+	if err != nil || trust == nil {
+		return cfg, err
+	}
+	cfg.RootCAs = x509.NewCertPool()
+	if !cfg.RootCAs.AppendCertsFromPEM(trust) {
+		return nil, k.errorf("ssl.truststore.location", "it holds no PEM certificate")
+	}
+	return cfg, nil
 }

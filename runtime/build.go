@@ -329,8 +329,3 @@ func subscription(b *blueprint) (topics []string, match func(string) bool, err e
 		return re.MatchString(topic) && topic != dlq
 	}, nil
 }
-
-// internalTopic tells the brokers' own topics, which no pattern matches (Kafka's exclude.internal.topics).
-func internalTopic(topic string) bool {
-	return topic == "__consumer_offsets" || topic == "__transaction_state" || topic == "__share_group_state"
-}

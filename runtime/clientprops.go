@@ -50,14 +50,28 @@ func (p clientProps) admin() map[string]string {
 	return p.merge("admin", host)
 }
 
+// ClientProperties are Kafka's Java client properties of the worker's own clients: those of its internal topics and its
+// group. As in Kafka Connect they are its un-prefixed keys.
+func (c *WorkerConfig) ClientProperties() map[string]string {
+	props := clientProps{worker: c.Raw}.merge("", map[string]string{})
+	for _, k := range adminInherits() {
+		if v, ok := c.Raw[k]; ok {
+			props[k] = v
+		}
+	}
+	return props
+}
+
 func (p clientProps) merge(client string, props map[string]string) map[string]string {
 	for k, v := range p.worker {
 		if k == "bootstrap.servers" || inherited(k) {
 			props[k] = v
 		}
 	}
-	maps.Copy(props, below(p.worker, client+"."))
-	maps.Copy(props, below(p.connector, client+".override."))
+	if client != "" {
+		maps.Copy(props, below(p.worker, client+"."))
+		maps.Copy(props, below(p.connector, client+".override."))
+	}
 	return props
 }
 

@@ -18,7 +18,7 @@ type Desired struct {
 	// Connectors whose own state this worker answers for, and Tasks that it runs.
 	Connectors map[string]DesiredConnector
 	Tasks      map[TaskID]DesiredTask
-	// Plan is the whole cluster's: what a worker no longer runs may have moved, or be gone.
+	// Plan is the whole cluster's, without what is gone: what a worker no longer runs may have moved, or be gone.
 	Plan Assignment
 }
 
@@ -42,15 +42,27 @@ func (t DesiredTask) same(want DesiredTask) bool {
 	return maps.EqualFunc(t.Config, want.Config, equalText)
 }
 
-// desire gives what worker should run. It is pure.
+// desire gives what worker should run: what the plan gives it, as far as the state has it. A plan may be older than
+// the state: what is deleted or stopped ends at once, what is new waits for its plan. It is pure.
 func desire(s store.State, plan Assignment, worker string) Desired {
-	d := Desired{Connectors: map[string]DesiredConnector{}, Tasks: map[TaskID]DesiredTask{}, Plan: plan}
+	d := Desired{Connectors: map[string]DesiredConnector{}, Tasks: map[TaskID]DesiredTask{},
+		Plan: Assignment{Connectors: map[string]string{}, Tasks: map[TaskID]string{}}}
 	for name, owner := range plan.Connectors {
+		c, ok := s.Connectors[name]
+		if !ok {
+			continue
+		}
+		d.Plan.Connectors[name] = owner
 		if owner == worker {
-			d.Connectors[name] = DesiredConnector{s.Connectors[name].Config, s.Target(name).State, s.Restarts[name]}
+			d.Connectors[name] = DesiredConnector{c.Config, s.Target(name).State, s.Restarts[name]}
 		}
 	}
+	counts := taskCounts(s)
 	for id, owner := range plan.Tasks {
+		if id.Task >= counts[id.Connector] {
+			continue
+		}
+		d.Plan.Tasks[id] = owner
 		if owner != worker {
 			continue
 		}
@@ -96,6 +108,21 @@ func leftovers(s store.State) []store.Entry {
 	for k := range s.Topics {
 		if !known(k.Connector) {
 			gone = append(gone, store.Tombstone(store.TopicStatusKey(k)))
+		}
+	}
+	return gone
+}
+
+// abandoned gives the tombstones for statuses of tasks that should not be, of workers that are gone: nobody else
+// removes them.
+func abandoned(s store.State, plan ClusterPlan) []store.Entry {
+	counts := taskCounts(s)
+	var gone []store.Entry
+	for k, t := range s.TaskStatus {
+		if _, here := plan.Members[t.WorkerID]; !here && k.Task >= counts[k.Connector] {
+			if _, known := s.Connectors[k.Connector]; known {
+				gone = append(gone, store.Tombstone(store.TaskStatusKey(k)))
+			}
 		}
 	}
 	return gone

@@ -34,7 +34,6 @@ type world struct {
 	logs           *lockedBuffer
 	stop           context.CancelFunc
 	done           chan error
-	offsetsFile    string
 }
 
 // start runs a worker with settings beside the usual ones, until the test ends; the caller is in a bubble
@@ -299,7 +298,7 @@ func (c jsonTwin) Convert(ctx context.Context, topic string, h []connector.RawHe
 		return connector.Value{}, nil
 	}
 	if json.Unmarshal(data, &v) != nil {
-		return connector.Value{}, errors.New("Converting byte[] to Kafka Connect data failed due to serialization error: ") //nolint:staticcheck // Kafka's words
+		return connector.Value{}, errors.New("Converting byte[] to Kafka Connect data failed due to serialization error: ")
 	}
 	return connector.NewValue(nil, fmt.Sprint(v)), nil
 }

@@ -17,17 +17,20 @@ import (
 // Herder is the control plane of a worker (Kafka Connect's word). A write is validated, appended to the config
 // log, and answered when this worker's own reader has applied it and its own part of it is published.
 //
-// Standalone is the same over in-memory logs, with one member that leads.
+// In a cluster only the leader writes; what another worker has to serve ends with an *Elsewhere. Standalone is
+// the same over in-memory logs, with one member that leads.
 type Herder struct {
 	opts    HerderOptions
+	cluster *ClusterOptions // nil in standalone mode
 	log     *slog.Logger
 	worker  *Worker
 	view    *view
 	writing chan struct{} // holds one while a write is between its decision and its application
 	readers sync.WaitGroup
-
 	started time.Time
-	plan    Assignment // of the goroutine that follows the config log
+
+	applying sync.Mutex // guards desired, and the order in which the worker is told
+	desired  Desired    // what the worker was told last
 }
 
 // HerderOptions is what a Herder runs on.
@@ -46,12 +49,14 @@ type HerderOptions struct {
 	Levels               *Levels
 	// Handler takes all log records; Levels decides what reaches it.
 	Handler slog.Handler
+	// Cluster makes the worker one of several; nil is standalone.
+	Cluster *ClusterOptions
 }
 
 // NewHerder makes the control plane and its worker; it starts nothing.
 func NewHerder(o HerderOptions) *Herder {
 	logger := func(name string) *slog.Logger { return o.Levels.Logger(name, o.Handler) }
-	h := &Herder{opts: o, log: logger(LoggerHerder), view: newView(), writing: make(chan struct{}, 1), started: time.Now()}
+	h := &Herder{opts: o, cluster: o.Cluster, log: logger(LoggerHerder), view: newView(), writing: make(chan struct{}, 1), started: time.Now()}
 	h.worker = NewWorker(WorkerOptions{
 		ID: o.WorkerID, Config: o.Config, Plugins: o.Plugins, Providers: o.Providers, Clients: o.Clients,
 		Status: o.StatusLog, Outlived: task.NewOutlived(), Metrics: o.Metrics, Logger: logger,
@@ -63,12 +68,15 @@ func NewHerder(o HerderOptions) *Herder {
 func (h *Herder) Worker() *Worker { return h.worker }
 
 // Run reads the logs and runs the worker until ctx ends and everything has stopped: tasks first, then the
-// reading, so that their last statuses are still seen. An error of a log ends it too.
+// membership, so that the others take over what has ended, then the reading. An error of a log or of the
+// membership ends it too.
 func (h *Herder) Run(ctx context.Context) error {
 	running, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	reading, stopReading := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopReading()
+	member, leave := context.WithCancel(reading)
+	defer leave()
 	fail := func(err error) {
 		if err != nil && reading.Err() == nil {
 			stop(err)
@@ -77,7 +85,18 @@ func (h *Herder) Run(ctx context.Context) error {
 	h.readers.Go(func() { fail(h.follow(reading, "config", h.opts.ConfigLog, &h.view.config, h.configChanged)) })
 	h.readers.Go(func() { fail(h.follow(reading, "status", h.opts.StatusLog, &h.view.status, h.statusChanged)) })
 	h.readers.Go(func() { fail(h.awaitStart(running)) })
+	var membership sync.WaitGroup
+	if h.cluster != nil {
+		h.readers.Go(func() { fail(h.followPlans(reading)) })
+		membership.Go(func() { fail(h.join(member)) })
+		membership.Go(func() { h.lead(member) })
+	}
 	err := h.worker.Run(running)
+	leave()
+	membership.Wait()
+	if h.cluster != nil && errors.Is(context.Cause(running), context.Canceled) {
+		h.handedOver(reading)
+	}
 	stopReading()
 	h.readers.Wait()
 	if cause := context.Cause(running); cause != nil && !errors.Is(cause, context.Canceled) && ctx.Err() == nil {
@@ -94,7 +113,7 @@ func (h *Herder) follow(ctx context.Context, name string, log store.Log, next *i
 		if err != nil {
 			return fmt.Errorf("read the %s log at offset %d: %w", name, from, err)
 		}
-		before, after, warnings := h.view.fold(entries)
+		before, after, warnings := h.view.fold(entries, next, to)
 		for _, w := range warnings {
 			h.log.Warn(w.Error(), "log", name)
 		}
@@ -104,30 +123,82 @@ func (h *Herder) follow(ctx context.Context, name string, log store.Log, next *i
 	}
 }
 
-// awaitStart waits until both logs are read to their present end: from then on the worker is healthy.
+// followPlans takes over the plans of the cluster's leaders, from the newest that compaction has left on.
+func (h *Herder) followPlans(ctx context.Context) error {
+	from := int64(0)
+	for {
+		entries, to, err := h.cluster.PlanLog.Read(ctx, from)
+		if err != nil {
+			return fmt.Errorf("read the plan log at offset %d: %w", from, err)
+		}
+		if len(entries) > 0 {
+			h.planChanged(entries)
+		}
+		h.view.advance(&h.view.plans, to)
+		from = to
+	}
+}
+
+// awaitStart waits until the logs are read to their present end and, in a cluster, a plan counts this worker in:
+// from then on the worker is healthy.
 func (h *Herder) awaitStart(ctx context.Context) error {
 	configEnd, err := h.opts.ConfigLog.End(ctx)
 	if err != nil {
-		return fmt.Errorf("find the end of the config log: %w", err)
+		return startError(ctx, "config", err)
 	}
 	statusEnd, err := h.opts.StatusLog.End(ctx)
 	if err != nil {
-		return fmt.Errorf("find the end of the status log: %w", err)
+		return startError(ctx, "status", err)
 	}
-	if err := h.view.await(ctx, func() bool { return h.view.config >= configEnd && h.view.status >= statusEnd }); err != nil {
+	planEnd := int64(0)
+	if h.cluster != nil {
+		if planEnd, err = h.cluster.PlanLog.End(ctx); err != nil {
+			return startError(ctx, "plan", err)
+		}
+	}
+	if err := h.view.await(ctx, func() bool {
+		return h.view.config >= configEnd && h.view.status >= statusEnd && h.view.plans >= planEnd
+	}); err != nil {
 		return nil // the worker stops before it has started
+	}
+	h.view.setCaughtUp()
+	if h.cluster != nil {
+		if err := h.awaitMembership(ctx); err != nil || ctx.Err() != nil {
+			return err
+		}
 	}
 	h.view.setReady()
 	h.log.Info("worker is ready", "worker_id", h.opts.WorkerID, "after", time.Since(h.started).Round(time.Millisecond))
 	return nil
 }
 
-// configChanged plans and tells the worker; this worker leads, since it is alone.
+func startError(ctx context.Context, log string, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return fmt.Errorf("find the end of the %s log: %w", log, err)
+}
+
+// awaitMembership waits until a plan counts this worker in, and checks that the others can reach it.
+func (h *Herder) awaitMembership(ctx context.Context) error {
+	if err := h.view.await(ctx, func() bool { _, in := h.view.plan.Members[h.opts.WorkerID]; return in && h.view.admitted }); err != nil {
+		return nil
+	}
+	peers, _, err := h.cluster.Membership.Members(ctx)
+	if err != nil {
+		h.log.Warn("the hosts of the other workers could not be checked", "error", err)
+		return nil
+	}
+	return reachable(peers, h.cluster)
+}
+
+// configChanged tells the worker; alone, a worker plans for itself.
 func (h *Herder) configChanged(before, after store.State, to int64) {
-	h.plan = Plan(taskCounts(after), []string{h.opts.WorkerID}, h.plan)
-	d := desire(after, h.plan, h.opts.WorkerID)
-	d.Version, d.Generation = to, to
-	h.worker.Apply(d)
+	if h.cluster == nil {
+		plan := h.view.getPlan()
+		h.view.setPlan(ClusterPlan{Generation: to, Config: to, Assignment: Plan(taskCounts(after), []string{h.opts.WorkerID}, plan.Assignment)})
+	}
+	h.apply()
 	if !h.view.isReady() {
 		return // levels that were set before this worker started are not its own
 	}
@@ -140,15 +211,63 @@ func (h *Herder) configChanged(before, after store.State, to int64) {
 	}
 }
 
+// apply tells the worker what should run here by the newest state and plan.
+func (h *Herder) apply() {
+	h.applying.Lock()
+	defer h.applying.Unlock()
+	s, plan, config := h.view.planning()
+	if h.cluster != nil && !h.view.isAdmitted() {
+		return // the plan may mean another process at the same address
+	}
+	if plan.Config > config {
+		return // the plan is of a state that this worker has yet to read
+	}
+	d := desire(s, plan.Assignment, h.opts.WorkerID)
+	d.Version, d.Generation = h.desired.Version+1, plan.Generation
+	h.desired = d
+	h.worker.Apply(d)
+	h.view.locked(func() { h.view.applied = d.Version })
+}
+
 func (h *Herder) statusChanged(before, after store.State, _ int64) {
 	if !maps.Equal(before.Topics, after.Topics) {
 		h.worker.Topics(after.Topics)
 	}
+	if h.cluster != nil {
+		h.contradict(before, after)
+	}
+}
+
+// contradict publishes again what others have overwritten of the connectors and tasks that run here: a worker
+// which was slow to read a plan may speak for what it does not have any more.
+func (h *Herder) contradict(before, after store.State) {
+	h.applying.Lock()
+	d := h.desired
+	h.applying.Unlock()
+	wrong := func(was, is store.Status, said bool) bool {
+		return is != was && (!said || is.WorkerID != h.opts.WorkerID && is.Generation < d.Generation)
+	}
+	var again []string
+	for id := range d.Tasks {
+		k := store.TaskKey(id)
+		if is, said := after.TaskStatus[k]; wrong(before.TaskStatus[k], is, said) {
+			again = append(again, store.TaskStatusKey(k))
+		}
+	}
+	for name := range d.Connectors {
+		if is, said := after.ConnectorStatus[name]; wrong(before.ConnectorStatus[name], is, said) {
+			again = append(again, store.ConnectorStatusKey(name))
+		}
+	}
+	h.worker.Repeat(again)
 }
 
 // update makes one write. decide sees the state that everything before it has led to and gives the entries; none
 // is no write. It answers with the states before and after.
 func (h *Herder) update(ctx context.Context, decide func(store.State) ([]store.Entry, error)) (before, after store.State, err error) {
+	if _, err := h.authority(); err != nil {
+		return before, after, err
+	}
 	select {
 	case h.writing <- struct{}{}:
 	case <-ctx.Done():
@@ -160,12 +279,16 @@ func (h *Herder) update(ctx context.Context, decide func(store.State) ([]store.E
 			return before, after, err
 		}
 	}
+	term, err := h.authority() // before the state is looked at: a write under it is refused if others have written since
+	if err != nil {
+		return before, after, err
+	}
 	before = h.view.get()
 	entries, err := decide(before)
 	if err != nil || len(entries) == 0 {
 		return before, before, err
 	}
-	offset, err := h.opts.ConfigLog.Append(ctx, entries...)
+	offset, err := h.appendConfig(ctx, term, entries)
 	if err != nil {
 		return before, before, writeError(err)
 	}
@@ -177,18 +300,26 @@ func (h *Herder) update(ctx context.Context, decide func(store.State) ([]store.E
 
 func writeError(err error) error {
 	if errors.Is(err, store.ErrFenced) {
-		return &Error{Status: 409, Message: "Cannot complete request momentarily due to stale configuration (typically caused by a concurrent config change)", RetryAfter: time.Second}
+		return &Elsewhere{} // nothing was written: who asks again finds the new leader
 	}
 	return fmt.Errorf("Failed to write to config topic; this may be due to a transient error and the request can be safely retried: %w", err) //nolint:staticcheck // Kafka's words
 }
 
-// settle waits until the worker has acted on what is applied now, and its statuses are readable here.
-func (h *Herder) settle(ctx context.Context) error {
-	offset, err := h.worker.Settled(ctx, h.view.version())
-	if err != nil {
+// settle waits until what was written about a connector is acted on, and its statuses are readable here.
+func (h *Herder) settle(ctx context.Context, name string) error {
+	if h.cluster != nil {
+		return h.awaitPublished(ctx, name)
+	}
+	if err := h.settleOwn(ctx); err != nil {
 		return err
 	}
-	if err := h.bury(ctx); err != nil {
+	return h.bury(ctx)
+}
+
+// settleOwn waits until this worker has acted on what is applied now, and its statuses are readable here.
+func (h *Herder) settleOwn(ctx context.Context) error {
+	offset, err := h.worker.Settled(ctx, h.view.version())
+	if err != nil {
 		return err
 	}
 	return h.view.await(ctx, func() bool { return h.view.status > offset })
@@ -196,7 +327,11 @@ func (h *Herder) settle(ctx context.Context) error {
 
 // bury removes what the status log says of connectors that are gone.
 func (h *Herder) bury(ctx context.Context) error {
-	gone := leftovers(h.view.get())
+	s, plan, _ := h.view.planning()
+	gone := leftovers(s)
+	if h.cluster != nil {
+		gone = append(gone, abandoned(s, plan)...)
+	}
 	if len(gone) == 0 {
 		return nil
 	}

@@ -39,7 +39,7 @@ func (h *Herder) Create(ctx context.Context, req CreateRequest) (ConnectorInfo, 
 	if err != nil {
 		return ConnectorInfo{}, err
 	}
-	if err := h.settle(ctx); err != nil {
+	if err := h.settle(ctx, name); err != nil {
 		return ConnectorInfo{}, err
 	}
 	h.log.Info("connector created", "connector", name, "state", target.State)
@@ -138,7 +138,7 @@ func (h *Herder) writeConfig(ctx context.Context, name string, next func(store.S
 	if err != nil {
 		return ConnectorInfo{}, err
 	}
-	if err := h.settle(ctx); err != nil {
+	if err := h.settle(ctx, name); err != nil {
 		return ConnectorInfo{}, err
 	}
 	h.log.Info("connector configured", "connector", name)
@@ -200,7 +200,7 @@ func (h *Herder) Delete(ctx context.Context, name string) error {
 		return err
 	}
 	h.log.Info("connector deleted", "connector", name)
-	return h.settle(ctx)
+	return h.settle(ctx, name)
 }
 
 // Pause keeps a connector's tasks from handing out records.
@@ -234,22 +234,32 @@ func (h *Herder) setTarget(ctx context.Context, name string, state store.TargetS
 		return err
 	}
 	h.log.Info("connector state requested", "connector", name, "state", state)
-	return h.settle(ctx)
+	return h.settle(ctx, name)
 }
 
 // Restart restarts a connector (KIP-745): alone, which is answered when done (nil), or with what the
 // flags ask for, which is answered with the status in which it is RESTARTING.
 func (h *Herder) Restart(ctx context.Context, name string, includeTasks, onlyFailed bool) (*ConnectorStatus, error) {
+	if includeTasks || onlyFailed {
+		if _, err := h.authority(); err != nil {
+			return nil, err
+		}
+	}
 	if _, err := known(h.view.get(), name, h.unknown("Unknown connector: %s", "Connector %s not found", includeTasks || onlyFailed)); err != nil {
 		return nil, err
 	}
 	if !includeTasks && !onlyFailed {
+		if err := h.at(h.view.getPlan().Connectors[name]); err != nil {
+			return nil, err
+		}
 		return nil, h.worker.RestartConnector(ctx, name)
 	}
 	status, err := h.Status(ctx, name)
 	if err != nil {
 		return nil, NotFound("Status for connector %s not found", name)
 	}
+	from := h.view.read()
+	var restarted []string // keys of the tasks' statuses
 	concerned := func(state string) bool { return !onlyFailed || state == "FAILED" }
 	if concerned(status.Connector.State) {
 		status.Connector.State = "RESTARTING"
@@ -257,6 +267,7 @@ func (h *Herder) Restart(ctx context.Context, name string, includeTasks, onlyFai
 	for i := range status.Tasks {
 		if includeTasks && concerned(status.Tasks[i].State) {
 			status.Tasks[i].State = "RESTARTING"
+			restarted = append(restarted, store.TaskStatusKey(store.TaskKey{Connector: name, Task: status.Tasks[i].ID}))
 		}
 	}
 	_, _, err = h.update(ctx, func(s store.State) ([]store.Entry, error) {
@@ -269,7 +280,10 @@ func (h *Herder) Restart(ctx context.Context, name string, includeTasks, onlyFai
 		return nil, err
 	}
 	h.log.Info("connector restart requested", "connector", name, "include_tasks", includeTasks, "only_failed", onlyFailed)
-	return &status, h.settle(ctx)
+	if h.cluster != nil {
+		return &status, h.awaitTouched(ctx, name, restarted, from)
+	}
+	return &status, h.settle(ctx, name)
 }
 
 // unknown picks the words of a 404: the two modes of Kafka Connect differ.
@@ -291,6 +305,9 @@ func (h *Herder) RestartTask(ctx context.Context, name string, n int) error {
 	if n < 0 || n >= taskCount(s, name) {
 		return notFound
 	}
+	if err := h.at(h.view.getPlan().Tasks[id]); err != nil {
+		return err
+	}
 	ok, err := h.worker.RestartTask(ctx, id)
 	switch {
 	case err != nil:
@@ -299,5 +316,5 @@ func (h *Herder) RestartTask(ctx context.Context, name string, n int) error {
 		return notFound
 	}
 	h.log.Info("task restarted", "connector", name, "task", n)
-	return h.settle(ctx)
+	return h.settleOwn(ctx)
 }

@@ -45,7 +45,7 @@ func (inc *incarnation) ranWell(now time.Time) bool {
 
 // run builds the task and runs it until stop or abort ends. What fails before there is a task fails the
 // incarnation.
-func (inc *incarnation) run(w *Worker, stop, abort context.Context) (err error) {
+func (inc *incarnation) run(stop, abort context.Context, w *Worker) (err error) {
 	t, policy, ended, err := w.build(stop, inc)
 	if err != nil {
 		return err

@@ -81,6 +81,9 @@ func (h *Herder) ResetOffsets(ctx context.Context, name string) (Message, error)
 
 // changeOffsets holds off writes while a connector's offsets change: it must stay stopped.
 func (h *Herder) changeOffsets(ctx context.Context, name, what string, parse func() error, apply func(Cluster, string, store.State) error) error {
+	if _, err := h.authority(); err != nil {
+		return err
+	}
 	s := h.view.get()
 	cfg, err := known(s, name, "Connector %s not found")
 	if err != nil {
@@ -99,7 +102,10 @@ func (h *Herder) changeOffsets(ctx context.Context, name, what string, parse fun
 		return apply(c, group, s)
 	})
 	var refused *Error
+	var elsewhere *Elsewhere
 	switch {
+	case errors.As(err, &elsewhere):
+		return err
 	case err == nil:
 		h.log.Info("offsets changed", "connector", name, "change", what)
 		return nil
@@ -123,7 +129,7 @@ func (h *Herder) awaitEmpty(ctx context.Context, c Cluster, name, group string) 
 	ctx, cancel := context.WithTimeout(ctx, emptyGroupWait)
 	defer cancel()
 	for {
-		if h.worker.Idle(name) {
+		if h.worker.Idle(name) && h.idleElsewhere(name) {
 			members, err := c.GroupMembers(ctx, group)
 			if err == nil && members == 0 {
 				return nil
@@ -138,6 +144,19 @@ func (h *Herder) awaitEmpty(ctx context.Context, c Cluster, name, group string) 
 		case <-time.After(waitBriefly):
 		}
 	}
+}
+
+// idleElsewhere tells whether no worker has anything left of a connector: a task's status goes when the last of it has ended.
+func (h *Herder) idleElsewhere(name string) bool {
+	if h.cluster == nil {
+		return true
+	}
+	for k := range h.view.get().TaskStatus {
+		if k.Connector == name {
+			return false
+		}
+	}
+	return true
 }
 
 // onCluster opens the cluster that a connector consumes, for one use.

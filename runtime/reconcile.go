@@ -58,6 +58,8 @@ type slot struct {
 	version string
 	current *incarnation // the last one started; it may have ended
 
+	generation int64 // of the plan that gave the task to this worker
+
 	demand    int   // grows each time that the task has to be started anew
 	restarted int64 // offset of the restart request that was acted on last
 	attempts  int   // restarts by policy since it last ran well
@@ -68,13 +70,14 @@ type slot struct {
 
 // ownConnector is a connector that this worker answers for.
 type ownConnector struct {
-	name      string
-	want      DesiredConnector
-	version   string
-	restarted int64
-	reading   int   // the newest reading of its configuration
-	err       error // why it cannot run
-	waiters   []chan<- struct{}
+	name       string
+	want       DesiredConnector
+	version    string
+	generation int64 // of the plan that gave the connector to this worker
+	restarted  int64
+	reading    int   // the newest reading of its configuration
+	err        error // why it cannot run
+	waiters    []chan<- struct{}
 }
 
 // release tells those who wait for the configuration to have been read.
@@ -99,11 +102,16 @@ func (w *Worker) reconcile(ctx context.Context) time.Duration {
 			c.halt()
 		}
 	}
+	wait := time.Hour
 	for id, s := range w.slots {
 		switch c := s.current; {
 		case s.wanted && (c == nil || c.over && (s.outdated() || c.told)):
 			w.start(ctx, s)
 		case !s.wanted && (c == nil || c.over):
+			if w.lingers(s) {
+				wait = min(wait, waitBriefly)
+				continue
+			}
 			w.leave(s)
 			delete(w.slots, id)
 		case c != nil && !c.told:
@@ -113,7 +121,6 @@ func (w *Worker) reconcile(ctx context.Context) time.Duration {
 		}
 	}
 	w.reconcileConnectors(ctx)
-	wait := time.Hour
 	for _, s := range w.slots {
 		w.publish(s)
 		if !s.restartAt.IsZero() {
@@ -189,6 +196,13 @@ func (w *Worker) take() (pings []ping) {
 	return pings
 }
 
+// lingers tells whether a task that is gone from the cluster has left deliveries behind. Until they have ended its status
+// stays: offsets are not changed while any worker has such a status.
+func (w *Worker) lingers(s *slot) bool {
+	_, moved := w.want.Plan.Tasks[s.id]
+	return !moved && w.opts.Outlived.Count(s.id.Connector) > 0
+}
+
 // adopt takes over a new Desired.
 func (w *Worker) adopt(d Desired) {
 	if d.Version < w.want.Version {
@@ -201,6 +215,9 @@ func (w *Worker) adopt(d Desired) {
 			// Requests from before this worker had the task are not about this incarnation.
 			s = &slot{id: id, restarted: want.Restart.Offset, metrics: w.opts.Metrics.task(id)}
 			w.slots[id] = s
+		}
+		if !s.wanted {
+			s.generation = d.Generation
 		}
 		s.want, s.wanted = want, true
 		if want.Restart.Offset > s.restarted {
@@ -262,7 +279,7 @@ func (w *Worker) start(ctx context.Context, s *slot) {
 	w.tasks.Go(func() {
 		defer endAbort()
 		defer endStop()
-		err := inc.run(w, stop, abort)
+		err := inc.run(stop, abort, w)
 		w.mu.Lock()
 		if w.running[s.id] == inc {
 			delete(w.running, s.id)
@@ -305,7 +322,7 @@ func (w *Worker) publish(s *slot) {
 		return
 	}
 	c := s.current
-	st := w.status(c.state.String())
+	st := w.status(c.state.String(), s.generation)
 	st.Version = s.version
 	switch {
 	case !c.over && s.demand > c.demand:
@@ -338,7 +355,7 @@ func (w *Worker) reconcileConnectors(ctx context.Context) {
 	for name, want := range w.want.Connectors {
 		c, ok := w.connectors[name]
 		if !ok {
-			c = &ownConnector{name: name, restarted: -1}
+			c = &ownConnector{name: name, restarted: -1, generation: w.want.Generation}
 			w.connectors[name] = c
 		}
 		changed := !ok || !maps.EqualFunc(c.want.Config, want.Config, equalText)
@@ -374,7 +391,7 @@ func (w *Worker) read(ctx context.Context, c *ownConnector) {
 }
 
 func (w *Worker) publishConnector(c *ownConnector) {
-	st := w.status("RUNNING")
+	st := w.status("RUNNING", c.generation)
 	st.Version = c.version
 	switch {
 	case c.want.Target == store.Stopped:

@@ -81,13 +81,6 @@ func (b *broker) produce(topic string, partition int32, key, value []byte, heade
 	b.touch()
 }
 
-func (b *broker) setDown(err error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.down = err
-	b.touch()
-}
-
 func (b *broker) requests() []SourceRequest   { return locked(&b.mu, &b.opened) }
 func (b *broker) admins() []map[string]string { return locked(&b.mu, &b.admin) }
 

@@ -74,6 +74,17 @@ func (w *Worker) Apply(d Desired) {
 	w.nudge()
 }
 
+// Repeat publishes anew the statuses of those keys that this worker speaks for.
+func (w *Worker) Repeat(keys []string) {
+	if len(keys) == 0 {
+		return
+	}
+	for _, k := range keys {
+		w.statuses.forget(k)
+	}
+	w.nudge()
+}
+
 // Settled waits until the worker has acted on the Desired of that version or a later one, and has
 // published what it then knew. It gives the offset of the status log's last entry by this worker.
 func (w *Worker) Settled(ctx context.Context, version int64) (int64, error) {
@@ -231,12 +242,12 @@ func (w *Worker) shutdown(ctx context.Context) {
 	}
 	w.take()
 	for _, s := range w.slots {
-		st := w.status("UNASSIGNED")
+		st := w.status("UNASSIGNED", s.generation)
 		st.Version = s.version
 		w.statuses.say(store.TaskStatusEntry(store.TaskKey(s.id), st))
 	}
 	for name, c := range w.connectors {
-		st := w.status("UNASSIGNED")
+		st := w.status("UNASSIGNED", c.generation)
 		st.Version = c.version
 		w.statuses.say(store.ConnectorStatusEntry(name, st))
 	}
@@ -246,12 +257,14 @@ func (w *Worker) shutdown(ctx context.Context) {
 func (w *Worker) watch(ctx context.Context) {
 	tick := time.NewTicker(watchInterval)
 	defer tick.Stop()
+	var before, now map[*incarnation]bool // those with something to warn of
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
+		before, now = now, map[*incarnation]bool{}
 		w.mu.Lock()
 		running := slices.Collect(maps.Values(w.running))
 		w.mu.Unlock()
@@ -263,9 +276,14 @@ func (w *Worker) watch(ctx context.Context) {
 			asking, cancel := context.WithTimeout(ctx, watchInterval)
 			s, err := t.Snapshot(asking)
 			cancel()
-			if err == nil {
-				w.post(warning{inc, s.Warning})
+			if err != nil {
+				continue
 			}
+			now[inc] = s.Warning != ""
+			if now[inc] && !before[inc] {
+				continue // a rebalance, for example, is over by the next look
+			}
+			w.post(warning{inc, s.Warning})
 		}
 	}
 }
@@ -294,7 +312,7 @@ func (w *Worker) Topics(recorded map[store.TopicKey]store.Topic) {
 	}
 }
 
-// status is one of this worker in that state.
-func (w *Worker) status(state string) store.Status {
-	return store.Status{State: state, WorkerID: w.opts.ID, Generation: w.want.Generation}
+// status is one of this worker in that state, of what it was given by that generation's plan.
+func (w *Worker) status(state string, generation int64) store.Status {
+	return store.Status{State: state, WorkerID: w.opts.ID, Generation: generation}
 }

@@ -140,7 +140,7 @@ func distributedKeys() []config.Key {
 		{Name: "inter.worker.signature.algorithm", Default: hiddenKeyDefault, Importance: config.Low, Group: groupCluster, Doc: "Kafka Connect's; without effect here."},
 		{Name: "inter.worker.verification.algorithms", Type: config.List, Default: []string{hiddenKeyDefault}, Importance: config.Low, Group: groupCluster, Doc: "Kafka Connect's; without effect here."},
 	}
-	return slices.Concat(keys, topic("config", "configurations", 0), topic("offset", "source offsets", 25), topic("status", "statuses", 5))
+	return slices.Concat(keys, topic("config", "configurations (a second one, of that name with -members added, keeps who is in the cluster and who runs what)", 0), topic("offset", "source offsets", 25), topic("status", "statuses", 5))
 }
 
 func checkPositiveOrDefault(name string, value any) error {
