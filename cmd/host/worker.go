@@ -21,6 +21,9 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
+// closeWait bounds the closing of a worker's own clients.
+const closeWait = 10 * time.Second
+
 // Worker is one worker process put together: the herder that directs it and the REST server that people
 // ask. Its listeners are bound; Run does the rest.
 type Worker struct {
@@ -29,21 +32,12 @@ type Worker struct {
 	server *api.Server
 	log    *slog.Logger
 	build  Build
+	close  func(context.Context) error // what the logs and the membership hold; nil for nothing
 }
 
 // NewStandalone puts a worker together whose state lives in memory. Log records go to handler, as
 // the loggers' levels let them.
 func NewStandalone(ctx context.Context, p connector.Plugins, b Build, cfg *runtime.WorkerConfig, providers *runtime.Providers, handler slog.Handler) (*Worker, error) {
-	list, err := runtime.NewPlugins(p)
-	if err != nil {
-		return nil, err
-	}
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	metrics, err := runtime.NewMetrics(registry)
-	if err != nil {
-		return nil, err
-	}
 	configLog, err := store.OpenMemoryLog(cfg.Values.String("offset.storage.file.filename"))
 	if err != nil {
 		return nil, err
@@ -52,19 +46,40 @@ func NewStandalone(ctx context.Context, p connector.Plugins, b Build, cfg *runti
 	if err != nil {
 		return nil, err
 	}
-	levels := runtime.NewLevels(slog.LevelInfo)
-	log := levels.Logger(runtime.LoggerWorker, handler)
-	server, err := listen(ctx, cfg, levels.Logger("io.stepconnect.api", handler), promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	w, o, err := assemble(ctx, p, b, cfg, providers, handler, nil)
 	if err != nil {
 		return nil, err
 	}
+	o.ConfigLog, o.StatusLog = configLog, statusLog
+	w.Herder = runtime.NewHerder(o)
+	return w, nil
+}
+
+// assemble makes what all modes have: the plugins, the metrics, the loggers and the bound REST server. The logs of
+// the options are the caller's to set; more adds to what the REST API is served with.
+func assemble(ctx context.Context, p connector.Plugins, b Build, cfg *runtime.WorkerConfig, providers *runtime.Providers, handler slog.Handler, more func(*api.Options) error) (*Worker, runtime.HerderOptions, error) {
+	var o runtime.HerderOptions
+	list, err := runtime.NewPlugins(p)
+	if err != nil {
+		return nil, o, err
+	}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	metrics, err := runtime.NewMetrics(registry)
+	if err != nil {
+		return nil, o, err
+	}
+	levels := runtime.NewLevels(slog.LevelInfo)
+	server, err := listen(ctx, cfg, levels.Logger("io.stepconnect.api", handler), promhttp.HandlerFor(registry, promhttp.HandlerOpts{}), more)
+	if err != nil {
+		return nil, o, err
+	}
 	bound := func(string) net.Addr { return boundAddr(server) }
-	herder := runtime.NewHerder(runtime.HerderOptions{
+	o = runtime.HerderOptions{
 		Version: b.Version, Commit: b.revision(), WorkerID: cfg.WorkerID(bound), Config: cfg, Providers: providers,
-		Plugins: list, Clients: kafkaClients(), ConfigLog: configLog, StatusLog: statusLog, Metrics: metrics,
-		Levels: levels, Handler: handler,
-	})
-	return &Worker{Herder: herder, URL: cfg.AdvertisedURL(bound), server: server, log: log, build: b}, nil
+		Plugins: list, Clients: kafkaClients(), Metrics: metrics, Levels: levels, Handler: handler,
+	}
+	return &Worker{URL: cfg.AdvertisedURL(bound), server: server, log: levels.Logger(runtime.LoggerWorker, handler), build: b}, o, nil
 }
 
 // boundAddr is the address of the first listener, whose port may have been 0.
@@ -85,7 +100,7 @@ func boundAddr(s *api.Server) net.Addr {
 }
 
 // listen binds the REST listeners as the worker's configuration says.
-func listen(ctx context.Context, cfg *runtime.WorkerConfig, log *slog.Logger, metrics http.Handler) (*api.Server, error) {
+func listen(ctx context.Context, cfg *runtime.WorkerConfig, log *slog.Logger, metrics http.Handler, more func(*api.Options) error) (*api.Server, error) {
 	v := cfg.Values
 	rules, err := api.ParseResponseHeaders(v.String("response.http.headers.config"))
 	if err != nil {
@@ -106,6 +121,11 @@ func listen(ctx context.Context, cfg *runtime.WorkerConfig, log *slog.Logger, me
 	}
 	if v.Has("admin.listeners") {
 		o.AdminListeners = v.List("admin.listeners")
+	}
+	if more != nil {
+		if err := more(&o.API); err != nil {
+			return nil, err
+		}
 	}
 	return api.Listen(ctx, o)
 }
@@ -128,6 +148,13 @@ func (w *Worker) Run(ctx context.Context) error {
 	})
 	w.log.Info("worker is starting", "version", w.build.Version, "commit", w.build.revision(), "rest", w.URL)
 	err := g.Wait()
+	if w.close != nil {
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeWait)
+		defer cancel()
+		if closeErr := w.close(closing); closeErr != nil {
+			w.log.Warn("clients of the internal topics did not close in order", "error", closeErr)
+		}
+	}
 	w.log.Info("worker has stopped")
 	return err
 }

@@ -38,7 +38,7 @@ var build = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
-// Process is a worker process in standalone mode.
+// Process is a worker process.
 type Process struct {
 	URL string // of its REST API
 	cmd *exec.Cmd
@@ -57,6 +57,18 @@ func Properties(t testing.TB, bootstrap, registry string) map[string]string {
 	}
 }
 
+// Distributed are the properties of a worker of the cluster group, whose internal topics are named after it.
+func Distributed(t testing.TB, bootstrap, group string) map[string]string {
+	t.Helper()
+	return map[string]string{
+		"bootstrap.servers": bootstrap, "listeners": "http://" + freeAddress(t), "group.id": group,
+		"key.converter": "org.apache.kafka.connect.storage.StringConverter", "value.converter": "org.apache.kafka.connect.storage.StringConverter",
+		"config.storage.topic": group + "-configs", "offset.storage.topic": group + "-offsets", "status.storage.topic": group + "-status",
+		"config.storage.replication.factor": "1", "offset.storage.replication.factor": "1", "status.storage.replication.factor": "1",
+		"offset.flush.interval.ms": "1000",
+	}
+}
+
 func freeAddress(t testing.TB) string {
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -70,12 +82,23 @@ func freeAddress(t testing.TB) string {
 // the end of the test if it still runs; its log is shown when the test failed.
 func Start(t testing.TB, props map[string]string, connectors ...map[string]string) *Process {
 	t.Helper()
+	p := Launch(t, props, connectors...)
+	p.Await(t)
+	return p
+}
+
+// Launch is Start without the wait. A worker whose properties have a group.id is distributed.
+func Launch(t testing.TB, props map[string]string, connectors ...map[string]string) *Process {
+	t.Helper()
 	binary, err := build()
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
 	args := []string{"standalone", filepath.Join(dir, "worker.properties")}
+	if props["group.id"] != "" {
+		args[0] = "distributed"
+	}
 	write(t, args[1], properties(props))
 	for i, c := range connectors {
 		path := filepath.Join(dir, fmt.Sprintf("connector-%d.json", i))
@@ -106,7 +129,6 @@ func Start(t testing.TB, props map[string]string, connectors ...map[string]strin
 			t.Logf("end of the worker's log:\n%s", p.LogTail())
 		}
 	})
-	p.await(t)
 	return p
 }
 
@@ -126,9 +148,10 @@ func write(t testing.TB, path string, text []byte) {
 	}
 }
 
-func (p *Process) await(t testing.TB) {
+// Await waits until the worker is healthy.
+func (p *Process) Await(t testing.TB) {
 	t.Helper()
-	Eventually(t, 30*time.Second, "the worker is healthy", func() bool {
+	Eventually(t, 60*time.Second, "the worker is healthy", func() bool {
 		select {
 		case err := <-p.end:
 			p.end <- err
@@ -157,6 +180,19 @@ func (p *Process) signal(s syscall.Signal) error {
 	err := <-p.end
 	p.end <- err
 	return err
+}
+
+// Ended waits for the process to end by itself and gives its error.
+func (p *Process) Ended(t testing.TB, within time.Duration) error {
+	t.Helper()
+	select {
+	case err := <-p.end:
+		p.end <- err
+		return err
+	case <-time.After(within):
+		t.Fatalf("the worker has not ended within %v", within)
+		return nil
+	}
 }
 
 // LogTail is the end of what the worker wrote.

@@ -1,0 +1,239 @@
+package host
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/stepconnect/stepconnect/api"
+	"github.com/stepconnect/stepconnect/connector"
+	"github.com/stepconnect/stepconnect/runtime"
+	"github.com/stepconnect/stepconnect/runtime/kafka"
+)
+
+// nonceHeader is on every answer of a distributed worker: it tells one process from another at the same URL.
+const nonceHeader = "Stepconnect-Worker"
+
+func distributedCommand(p connector.Plugins, b Build) *cobra.Command {
+	return &cobra.Command{
+		Use:   "distributed WORKER.properties",
+		Short: "Run one worker of a cluster that keeps its state in Kafka",
+		Long: "Runs one worker as connect-distributed does, from the same file. Workers with the same group.id share the connectors;\n" +
+			"what one of them is told over REST holds for all, and the tasks of one that ends move to the others.",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			cfg, providers, err := runtime.LoadWorkerConfig(ctx, args[0], true, nil)
+			if err != nil {
+				return err
+			}
+			w, err := NewDistributed(ctx, p, b, cfg, providers, LogHandler(os.Stdout))
+			if err != nil {
+				return IgnoreStop(ctx, err)
+			}
+			return IgnoreStop(ctx, w.Run(ctx))
+		},
+	}
+}
+
+// NewDistributed puts a worker together whose state lives in Kafka. It makes the internal topics that are missing and
+// checks those that exist, and waits for brokers that are down.
+func NewDistributed(ctx context.Context, p connector.Plugins, b Build, cfg *runtime.WorkerConfig, providers *runtime.Providers, handler slog.Handler) (*Worker, error) {
+	random := make([]byte, 8)
+	if _, err := rand.Read(random); err != nil {
+		return nil, err
+	}
+	nonce := hex.EncodeToString(random)
+	client, err := forwardClient(cfg)
+	if err != nil {
+		return nil, err
+	}
+	w, o, err := assemble(ctx, p, b, cfg, providers, handler, func(a *api.Options) error {
+		rule, err := api.ParseResponseHeaders("set " + nonceHeader + ": " + nonce)
+		a.ResponseHeaders = append(a.ResponseHeaders, rule...)
+		a.Forward = client
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	v := cfg.Values
+	o.Cluster = &runtime.ClusterOptions{
+		Group: v.String("group.id"), URL: w.URL, Nonce: nonce, NonceAt: nonceAt(client),
+		ConfigTopic: v.String("config.storage.topic"), StatusTopic: v.String("status.storage.topic"), PlanTopic: planTopic(cfg),
+		Session: v.Duration("session.timeout.ms"), Delay: v.Duration("scheduled.rebalance.max.delay.ms"),
+	}
+	if err := openLogs(ctx, cfg, w, &o); err != nil {
+		return nil, errors.Join(err, w.server.Close())
+	}
+	w.Herder = runtime.NewHerder(o)
+	return w, nil
+}
+
+// planTopic is the internal topic beside Kafka Connect's three: it holds the leaders' plans, and the owner of its
+// one partition in the worker group leads.
+func planTopic(cfg *runtime.WorkerConfig) string {
+	return cfg.Values.String("config.storage.topic") + "-members"
+}
+
+// internalTopics are the topics in which the cluster keeps its state, as Kafka Connect makes them; source offsets
+// are not ours, but a JVM worker that takes over expects their topic.
+func internalTopics(cfg *runtime.WorkerConfig) (config, plan, status, offsets kafka.InternalTopic) {
+	topic := func(kind, purpose string, single bool) kafka.InternalTopic {
+		prefix := kind + ".storage."
+		t := kafka.InternalTopic{Key: prefix + "topic", Purpose: purpose, Single: single, TopicSpec: kafka.TopicSpec{
+			Name: cfg.Values.String(prefix + "topic"), ReplicationFactor: int(cfg.Values.Short(prefix + "replication.factor")), Config: map[string]string{},
+		}}
+		if !single {
+			t.Partitions = cfg.Values.Int(prefix + "partitions")
+		}
+		for k, value := range cfg.Raw {
+			if setting, ok := strings.CutPrefix(k, prefix); ok && setting != "topic" && setting != "replication.factor" && setting != "partitions" {
+				t.Config[setting] = value
+			}
+		}
+		return t
+	}
+	config = topic("config", "connector configurations", true)
+	plan = topic("config", "the plans of the workers' leader", true)
+	plan.Name = planTopic(cfg)
+	return config, plan, topic("status", "connector and task statuses", false), topic("offset", "source connector offsets", false)
+}
+
+// openLogs opens the logs and the membership, and sees to it that they are closed with the worker.
+func openLogs(ctx context.Context, cfg *runtime.WorkerConfig, w *Worker, o *runtime.HerderOptions) (err error) {
+	log := w.log
+	t, err := translate(cfg.ClientProperties(), log)
+	if err != nil {
+		return err
+	}
+	var closers []func(context.Context) error
+	w.close = func(ctx context.Context) error {
+		var errs []error
+		for i := len(closers) - 1; i >= 0; i-- {
+			errs = append(errs, closers[i](ctx))
+		}
+		return errors.Join(errs...)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, w.close(context.WithoutCancel(ctx)))
+		}
+	}()
+	admin, err := kafka.OpenAdmin(ctx, kafka.AdminConfig{Properties: t.Properties, Token: t.token, Log: log})
+	if err != nil {
+		return err
+	}
+	closers = append(closers, admin.Close)
+	producer, err := kafka.OpenProducer(ctx, kafka.ProducerConfig{Properties: t.Properties, Token: t.token, Log: log})
+	if err != nil {
+		return err
+	}
+	closers = append(closers, producer.Close)
+	open := func(topic kafka.InternalTopic, producer *kafka.Producer) (*kafka.TopicLog, error) {
+		partitions, err := kafka.EnsureTopic(ctx, admin, topic, log)
+		if err != nil {
+			return nil, err
+		}
+		l, err := kafka.OpenTopicLog(ctx, kafka.TopicLogConfig{Properties: t.Properties, Token: t.token, Topic: topic.Name,
+			Partitions: partitions, Admin: admin, Producer: producer, Log: log})
+		if err == nil {
+			closers = append(closers, l.Close)
+		}
+		return l, err
+	}
+	config, plan, status, offsets := internalTopics(cfg)
+	if _, err := kafka.EnsureTopic(ctx, admin, offsets, log); err != nil {
+		return err
+	}
+	if o.StatusLog, err = open(status, producer); err != nil {
+		return err
+	}
+	if o.ConfigLog, err = open(config, nil); err != nil {
+		return err
+	}
+	if o.Cluster.PlanLog, err = open(plan, nil); err != nil {
+		return err
+	}
+	v := cfg.Values
+	m, err := kafka.OpenMembership(kafka.MembershipConfig{
+		Properties: t.Properties, Token: t.token, Group: o.Cluster.Group, Topic: plan.Name, ClientID: o.Cluster.ClientID(),
+		TransactionalID: "stepconnect-cluster-" + o.Cluster.Group, Session: v.Duration("session.timeout.ms"),
+		Heartbeat: v.Duration("heartbeat.interval.ms"), Rebalance: v.Duration("rebalance.timeout.ms"), Log: log,
+	})
+	if err != nil {
+		return err
+	}
+	o.Cluster.Membership = membership{m, admin, o.Cluster.Group}
+	return nil
+}
+
+// membership is kafka.Membership as the runtime asks for it.
+type membership struct {
+	*kafka.Membership
+	admin *kafka.Admin
+	group string
+}
+
+func (m membership) Members(ctx context.Context) ([]runtime.Peer, bool, error) {
+	g, err := m.admin.DescribeGroup(ctx, m.group)
+	if err != nil {
+		return nil, false, err
+	}
+	var peers []runtime.Peer
+	for _, member := range g.Members {
+		p := runtime.Peer{ClientID: member.ClientID, Host: member.Host}
+		for _, part := range member.Partitions {
+			p.Topics = append(p.Topics, part.Topic)
+		}
+		peers = append(peers, p)
+	}
+	return peers, g.State == "Stable", nil
+}
+
+// forwardClient reaches the other workers, over the TLS of the listeners where they have it.
+func forwardClient(cfg *runtime.WorkerConfig) (*http.Client, error) {
+	var secured *tls.Config
+	if strings.HasPrefix(cfg.AdvertisedURL(nil), "https:") {
+		var err error
+		if secured, err = api.ClientTLS(cfg.Raw, "listeners.https."); err != nil {
+			return nil, err
+		}
+	}
+	dialer := net.Dialer{Timeout: 3 * time.Second}
+	return &http.Client{
+		Transport:     &http.Transport{DialContext: dialer.DialContext, TLSClientConfig: secured, TLSHandshakeTimeout: 5 * time.Second, MaxIdleConnsPerHost: 4, IdleConnTimeout: 30 * time.Second},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}, nil
+}
+
+// nonceAt asks a worker which process it is.
+func nonceAt(client *http.Client) func(ctx context.Context, url string) (string, error) {
+	return func(ctx context.Context, url string) (string, error) {
+		ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+		defer cancel()
+		req, err := http.NewRequestWithContext(ctx, http.MethodHead, url+"/health", nil)
+		if err != nil {
+			return "", err
+		}
+		res, err := client.Do(req)
+		if err != nil {
+			return "", err
+		}
+		defer res.Body.Close()
+		if nonce := res.Header.Get(nonceHeader); nonce != "" {
+			return nonce, nil
+		}
+		return "", fmt.Errorf("%s is no worker of this kind", url)
+	}
+}
