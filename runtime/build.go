@@ -267,6 +267,8 @@ func (w *Worker) openSink(ctx context.Context, b *blueprint, inc *incarnation, t
 		ClusterID: cluster, TopicID: topics.get,
 		ReplayEpoch: func(topic string, p int32, o int64) int { return store.EpochOf(inc.want.Replays, topic, p, o) },
 		MaxInFlight: b.values.Int("max.in.flight"),
+		// Each task gets an equal part, whatever partitions it has: their number is the group's to know.
+		Share: func() float64 { return 1 / float64(max(1, b.values.Int("tasks.max"))) },
 	})
 }
 

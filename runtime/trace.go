@@ -42,6 +42,8 @@ func remedy(id TaskID, err error, isRecord bool, failure *task.Failure) string {
 	switch {
 	case errors.As(err, &gone):
 		return "decide where to go on: offset.out.of.range=earliest, or stop the connector and PATCH its offsets; " + restart
+	case errors.Is(err, task.ErrNotDeadLettered):
+		return "let the connector write to its dead letter queue: the topic must exist, and its ACLs and max.message.bytes must allow it; " + restart
 	case class == connector.ClassRetryable:
 		return "none is needed if the cause passes by itself and errors.restart.enable is on; else correct it, " + restart
 	case isRecord && failure.Stage != "":

@@ -14,6 +14,10 @@ import (
 // errStopped says that the task ended before the fate of a record was known: it is not settled.
 var errStopped = errors.New("task stopped before the record was settled")
 
+// ErrNotDeadLettered is in the chain of a failure whose record should have been copied to the dead
+// letter queue, and was not.
+var ErrNotDeadLettered = errors.New("its copy could not be written to the dead letter queue")
+
 // giveUp decides about a record that can never be delivered as it is: logged, copied to the dead
 // letter queue, and then settled under errors.tolerance=all (nil), or the task's failure. Under
 // tolerance none the copy does not settle it (invariant 1).
@@ -31,7 +35,7 @@ func (r *runner) giveUp(ctx context.Context, it *item, cause *stageError) error 
 			if ctx.Err() != nil {
 				return errStopped
 			}
-			failure.Err = fmt.Errorf("%w; and its copy could not be written to the dead letter queue %s: %w", cause.err, s.DeadLetterTopic, err)
+			failure.Err = fmt.Errorf("%w; and %w %s: %w", cause.err, ErrNotDeadLettered, s.DeadLetterTopic, err)
 			return failure
 		}
 		r.metrics.DeadLettered.Add(1)
