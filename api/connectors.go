@@ -116,6 +116,11 @@ func (a *handler) restartConnector(r *request) (answer, error) {
 	return answer{status: http.StatusAccepted, body: status}, nil
 }
 
+// waiting answers what Kafka Connect has no endpoint for: the oldest unsettled record of each partition and why.
+func (a *handler) waiting(r *request) (answer, error) {
+	return read(a.herder.Waiting(r.Context(), r.param("connector")))
+}
+
 func (a *handler) listTasks(r *request) (answer, error) {
 	tasks, err := a.herder.Tasks(r.Context(), r.param("connector"))
 	if tasks == nil {

@@ -30,6 +30,8 @@ type Herder interface {
 	Status(ctx context.Context, name string) (runtime.ConnectorStatus, error)
 	TaskStatus(ctx context.Context, name string, task int) (runtime.TaskStatus, error)
 	Tasks(ctx context.Context, name string) ([]runtime.TaskInfo, error)
+	// Waiting tells what the connector's tasks of this worker wait for.
+	Waiting(ctx context.Context, name string) (runtime.Waiting, error)
 	Topics(ctx context.Context, name string) ([]string, error)
 	ResetTopics(ctx context.Context, name string) error
 

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/stepconnect/stepconnect/connector/config"
 	"github.com/stepconnect/stepconnect/runtime"
@@ -236,6 +237,16 @@ func (m *memHerder) TaskStatus(ctx context.Context, name string, task int) (runt
 		return runtime.TaskStatus{}, runtime.NotFound("No status found for task %s-%d", name, task)
 	}
 	return st.Tasks[task], nil
+}
+
+func (m *memHerder) Waiting(ctx context.Context, name string) (runtime.Waiting, error) {
+	if _, err := m.Tasks(ctx, name); err != nil {
+		return runtime.Waiting{}, err
+	}
+	return runtime.Waiting{
+		Waiting:   []runtime.WaitingRecord{{Topic: "t", Offset: 7, Key: "sha256:00", Since: time.Unix(0, 0).UTC(), Attempts: 3, Error: "refused", Behind: 12}},
+		Elsewhere: []runtime.TaskPlace{{Task: 1, WorkerID: "b:8083"}},
+	}, nil
 }
 
 func (m *memHerder) Tasks(ctx context.Context, name string) ([]runtime.TaskInfo, error) {

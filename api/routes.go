@@ -46,6 +46,7 @@ func routes() []route {
 		{method: post, pattern: connectorPath + "/restart", serve: (*handler).restartConnector, action: "connector.restart"},
 
 		{method: get, pattern: connectorPath + "/tasks", serve: (*handler).listTasks},
+		{method: get, pattern: connectorPath + "/waiting", serve: (*handler).waiting},
 		{method: post, pattern: connectorPath + "/tasks", serve: (*handler).internalTasks, action: "internal.tasks", takesBody: true},
 		{method: put, pattern: connectorPath + "/fence", serve: (*handler).internalFence, action: "internal.fence"},
 		{method: get, pattern: connectorPath + "/tasks/{task}/status", serve: (*handler).getTaskStatus},
