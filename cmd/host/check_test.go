@@ -1,0 +1,95 @@
+package host
+
+import (
+	"bytes"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/stepconnect/stepconnect/connector"
+	"github.com/stepconnect/stepconnect/connector/avro"
+	"github.com/stepconnect/stepconnect/connector/stepfunctions"
+)
+
+func run(t *testing.T, c *cobra.Command, args ...string) (string, error) {
+	t.Helper()
+	var out bytes.Buffer
+	c.SetOut(&out)
+	c.SetErr(&out)
+	c.SetArgs(args)
+	c.SilenceUsage, c.SilenceErrors = true, true
+	err := c.ExecuteContext(t.Context())
+	return out.String(), err
+}
+
+func list() connector.Plugins {
+	return connector.Plugins{
+		Sinks:      []connector.Connector{stepfunctions.Connector{}},
+		Converters: []connector.ConverterPlugin{avro.Plugin()},
+	}
+}
+
+func TestCheckFindsNoMistakeInTheShippedFiles(t *testing.T) {
+	files := []string{"../../configs/worker/standalone.properties", "../../configs/connectors/consorcio.json"}
+	if out, err := run(t, checkCommand(list(), Build{Version: "1.0.0"}), files...); err != nil || strings.Count(out, "no mistakes found") != 2 {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+func TestCheckListsEveryMistakeOfEveryFileWithItsLine(t *testing.T) {
+	dir := t.TempDir()
+	worker, sink := filepath.Join(dir, "worker.properties"), filepath.Join(dir, "sink.json")
+	for path, text := range map[string]string{
+		worker: "bootstrap.servers=localhost:9092\nkey.converter=Avro\nlisteners=foo\noffset.flush.interval.ms=soon\n",
+		sink:   "{\"name\": \"s\", \"config\": {\n\"connector.class\": \"StepFunctionsSink\",\n\"tasks.max\": \"0\", \"domains\": \"a\"}}",
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := run(t, checkCommand(list(), Build{Version: "1.0.0"}), worker, sink)
+	if err == nil {
+		t.Fatal("no mistake found")
+	}
+	for _, want := range []string{
+		worker + ":3: ", worker + ":4: Invalid value soon for configuration offset.flush.interval.ms", `Missing required configuration "value.converter"`,
+		sink + ":3: Invalid value 0 for configuration tasks.max", "Must configure one of topics or topics.regex", "domain.a.state.machine.arn",
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is missing from\n%v", want, err)
+		}
+	}
+}
+
+func TestWhyTellsWhatWaitsOnEveryWorkerThatRunsATask(t *testing.T) {
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`{"waiting":[{"task":1,"topic":"t","partition":2,"offset":7,"key":"sha256:00","since":"2026-11-24T00:00:00Z","attempts":3,"last_error":"refused","next_try":null,"unsettled":12}],"elsewhere":[]}`))
+	}))
+	defer other.Close()
+	otherID := strings.TrimPrefix(other.URL, "http://")
+	first := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if name, password, _ := r.BasicAuth(); name != "me" || password != "pw" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		if strings.HasSuffix(r.URL.Path, "/status") {
+			_, _ = w.Write([]byte(`{"name":"c","connector":{"state":"RUNNING","worker_id":"a"},"tasks":[{"id":1,"state":"RUNNING","worker_id":"` + otherID + `","warning":"stuck"}],"type":"sink"}`))
+			return
+		}
+		_, _ = w.Write([]byte(`{"waiting":[],"elsewhere":[{"task":1,"worker_id":"` + otherID + `"}]}`))
+	}))
+	defer first.Close()
+	out, err := run(t, whyCommand(), "c", "--url", first.URL, "--user", "me:pw")
+	want := "c is RUNNING on a\ntask 1 is RUNNING on " + otherID + "\n  stuck\n" +
+		"task 1, t-2: offset 7 (key sha256:00) waits since 2026-11-24T00:00:00Z, 3 tries, 12 records behind it: refused\n"
+	if err != nil || out != want {
+		t.Errorf("%v\ngot\n%s\nwant\n%s", err, out, want)
+	}
+	if _, err := run(t, whyCommand(), "c", "--url", first.URL); err == nil || !strings.Contains(err.Error(), "401") {
+		t.Errorf("without credentials: %v", err)
+	}
+}

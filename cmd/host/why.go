@@ -1,0 +1,90 @@
+package host
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/stepconnect/stepconnect/runtime"
+)
+
+func whyCommand() *cobra.Command {
+	var base, user string
+	c := &cobra.Command{
+		Use:   "why CONNECTOR",
+		Short: "Tell what a connector waits for, since when and why",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			w := asker{base: strings.TrimRight(base, "/"), user: user}
+			return w.why(cmd.Context(), args[0], cmd.OutOrStdout())
+		},
+	}
+	c.Flags().StringVar(&base, "url", "http://127.0.0.1:8083", "REST API of a worker")
+	c.Flags().StringVar(&user, "user", "", "name:password for basic authentication")
+	return c
+}
+
+// asker asks workers' REST APIs.
+type asker struct{ base, user string }
+
+func (a asker) why(ctx context.Context, name string, out io.Writer) error {
+	path := "/connectors/" + url.PathEscape(name)
+	var status runtime.ConnectorStatus
+	if err := a.get(ctx, a.base+path+"/status", &status); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "%s is %s on %s\n", name, status.Connector.State, status.Connector.WorkerID)
+	for _, t := range status.Tasks {
+		fmt.Fprintf(out, "task %d is %s on %s\n", t.ID, t.State, t.WorkerID)
+		for _, text := range []string{t.Warning, t.Trace} {
+			if text != "" {
+				fmt.Fprintf(out, "  %s\n", strings.ReplaceAll(text, "\n", "\n  "))
+			}
+		}
+	}
+	asked := map[string]bool{}
+	scheme, _, _ := strings.Cut(a.base, "://")
+	for todo := []string{a.base}; len(todo) > 0; todo = todo[1:] {
+		var w runtime.Waiting
+		if err := a.get(ctx, todo[0]+path+"/waiting", &w); err != nil {
+			return err
+		}
+		for _, r := range w.Waiting {
+			fmt.Fprintf(out, "task %d, %s-%d: offset %d (key %s) waits since %s, %d tries, %d records behind it: %s\n",
+				r.Task, r.Topic, r.Partition, r.Offset, r.Key, r.Since.Format(time.RFC3339), r.Attempts, r.Behind, r.Error)
+		}
+		for _, e := range w.Elsewhere {
+			if !asked[e.WorkerID] {
+				asked[e.WorkerID] = true
+				todo = append(todo, scheme+"://"+e.WorkerID)
+			}
+		}
+	}
+	return nil
+}
+
+func (a asker) get(ctx context.Context, address string, into any) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return err
+	}
+	if name, password, ok := strings.Cut(a.user, ":"); ok {
+		req.SetBasicAuth(name, password)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(res.Body, 4096))
+		return fmt.Errorf("%s answers %s: %s", address, res.Status, strings.TrimSpace(string(text)))
+	}
+	return json.NewDecoder(res.Body).Decode(into)
+}
