@@ -142,7 +142,9 @@ func (n *node) skipUnion(p *pass, pos int) (int, *DataError) {
 // back as it was.
 func (n *node) split(dst []connector.Value, raw []byte, root string) ([]connector.Value, error) {
 	p := pass{in: raw}
-	fields, pos, err := dst, 0, (*DataError)(nil)
+	var fields []connector.Value
+	var pos int
+	var err *DataError
 	switch {
 	case n.op == opRecord:
 		fields, pos, err = n.rec.split(&p, dst)

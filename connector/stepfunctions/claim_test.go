@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -194,7 +195,7 @@ func TestAChangeThatDoesNotFitWithoutItsColumnsIsRejected(t *testing.T) {
 	native.(*connector.MapValue).Entries[1].Value = row
 	for what, r := range map[string]*connector.Record{"a huge key": r, "many small columns": many} {
 		_, err := s.Cut([]*connector.Record{r})
-		partial, _ := err.(*connector.PartialError)
+		partial, _ := errors.AsType[*connector.PartialError](err)
 		if partial == nil {
 			t.Errorf("%s: %v", what, err)
 			continue

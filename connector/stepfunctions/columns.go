@@ -198,7 +198,8 @@ func (t *tablePolicy) appendValue(dst []byte, how treatment, v connector.Value, 
 	case how == shown, v.IsNull():
 		out, err = debezium.AppendValue(dst, v, f)
 	case how == masked:
-		out = append(dst, mask...)
+		dst = append(dst, mask...)
+		out = dst
 	default:
 		out, err = t.appendHash(dst, v, f)
 	}

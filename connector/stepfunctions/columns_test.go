@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -80,7 +81,7 @@ func TestAKeyThatIsNoStructIsNotShownUnderAPolicyOfItsTable(t *testing.T) {
 	}
 	s := anywhere(t, "columns.hash", "Clientes.id", "columns.hash.key", "k")
 	_, err := s.load(connectortest.Freeze(bare("Clientes")))
-	partial, _ := err.(*connector.PartialError)
+	partial, _ := errors.AsType[*connector.PartialError](err)
 	if partial == nil || !strings.Contains(partial.Failed[0].Error(), "the record's key is no struct") || strings.Contains(partial.Failed[0].Error(), "12345678909") {
 		t.Fatalf("%v", err)
 	}

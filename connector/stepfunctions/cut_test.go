@@ -3,6 +3,7 @@ package stepfunctions
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -162,7 +163,7 @@ func TestTheLimitIsMeasuredOnTheInputAsAStringLiteral(t *testing.T) {
 		t.Errorf("%d quotes fit: %d calls, %v", most, len(cut), err)
 	}
 	cut, err := s.Cut([]*connector.Record{change("Clientes", "u", "a", 1), quotes(most+1, 2), change("Clientes", "u", "b", 3)})
-	partial, _ := err.(*connector.PartialError)
+	partial, _ := errors.AsType[*connector.PartialError](err)
 	if calls(cut) != "[1][3]" || partial == nil || len(partial.Failed) != 1 {
 		t.Fatalf("%s, %v", calls(cut), err)
 	}
@@ -171,7 +172,7 @@ func TestTheLimitIsMeasuredOnTheInputAsAStringLiteral(t *testing.T) {
 	}
 	failing := newSink(t, newTask(t).TaskContext, settingsFor(nil, "execution.type", "standard", "oversize.policy", "fail"))
 	_, err = failing.Cut([]*connector.Record{quotes(most+1, 2)})
-	partial, _ = err.(*connector.PartialError)
+	partial, _ = errors.AsType[*connector.PartialError](err)
 	if partial == nil {
 		t.Fatalf("%v", err)
 	}
@@ -184,7 +185,7 @@ func TestAChangeThatCannotBeReadIsRejectedAndTheOthersGoOn(t *testing.T) {
 	s := newSink(t, newTask(t).TaskContext, settingsFor(nil, "execution.type", "express"))
 	bad := change("Clientes", "x", "b", 2)
 	cut, err := s.Cut([]*connector.Record{change("Clientes", "u", "a", 1), bad, change("Clientes", "u", "c", 3)})
-	partial, _ := err.(*connector.PartialError)
+	partial, _ := errors.AsType[*connector.PartialError](err)
 	if calls(cut) != "[1 3]" || partial == nil || len(partial.Failed) != 1 || partial.Failed[1] == nil {
 		t.Fatalf("%s, %v", calls(cut), err)
 	}

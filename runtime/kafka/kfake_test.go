@@ -148,6 +148,13 @@ func closeSource(s *Source) error {
 	return s.Close(ctx)
 }
 
+// shut is closeSource where nobody looks at the error.
+func shut(t testing.TB, s *Source) {
+	if err := closeSource(s); err != nil {
+		t.Logf("closing the source: %v", err)
+	}
+}
+
 // poll polls until done says so and gives the messages.
 func poll(t testing.TB, s *Source, done func(got []task.Message) bool) []task.Message {
 	t.Helper()

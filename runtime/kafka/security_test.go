@@ -205,7 +205,7 @@ func TestEveryClientAsksForItsToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer closeSource(s)
+	defer shut(t, s)
 	poll(t, s, func([]task.Message) bool { return s.Problem().Err != nil })
 	if p := s.Problem().Err; !strings.Contains(p.Error(), "no credentials") {
 		t.Error(p)

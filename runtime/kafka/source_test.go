@@ -339,7 +339,7 @@ func TestStartWithoutACommittedOffset(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer closeSource(s)
+			defer shut(t, s)
 			if tc.fails != "" {
 				if err := pollError(t, s); !strings.Contains(err.Error(), tc.fails) || !strings.Contains(err.Error(), "pedidos-0") {
 					t.Error(err)

@@ -143,7 +143,7 @@ func (x *trial) call(method, path string, body any) (int, string) {
 	if body == nil {
 		text = nil
 	}
-	req, err := http.NewRequest(method, world.worker.URL+path, strings.NewReader(string(text))) //nolint:noctx // a cleanup has no context left
+	req, err := http.NewRequest(method, world.worker.URL+path, strings.NewReader(string(text)))
 	if err != nil {
 		x.t.Fatal(err)
 	}

@@ -83,7 +83,7 @@ func startEndpoint(ctx context.Context, binary string, args ...string) (*endpoin
 	}
 	go func() {
 		<-p.ended
-		w.Close()
+		_ = w.Close()
 	}()
 	url, err := bufio.NewReader(r).ReadString('\n')
 	if err != nil {

@@ -222,8 +222,7 @@ func stop(t *testing.T, cmd *exec.Cmd, ended chan error, log string) {
 		}
 	case <-time.After(time.Minute):
 		_ = cmd.Process.Kill()
-		<-ended
-		t.Errorf("the worker did not stop within a minute:\n%s", tail(log))
+		t.Errorf("the worker did not stop within a minute (%v):\n%s", <-ended, tail(log))
 	}
 }
 

@@ -74,7 +74,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if s.Dir, err = os.MkdirTemp("", "stepconnect-bench-"); err != nil {
 		return err
 	}
-	defer os.RemoveAll(s.Dir)
+	defer func() { _ = os.RemoveAll(s.Dir) }()
 	if err := build(ctx, s, o.workers); err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer schemas.Close()
+	defer func() { _ = schemas.Close() }()
 	s.Registry = schemas.URL()
 	if s.Load, err = bench.NewLoad(func(subject, schema string) (int, error) {
 		r, err := schemas.Register(subject, registry.Schema{Text: schema})
