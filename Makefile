@@ -11,6 +11,9 @@ TOOLS := $(CACHE)/bin
 GOTESTSUM_VERSION     := v1.13.0
 GOLANGCI_LINT_VERSION := v2.15.0
 GOVULNCHECK_VERSION   := v1.9.0
+HELM_VERSION          := v3.22.0
+KUBECONFORM_VERSION   := v0.8.0
+ACTIONLINT_VERSION    := v1.7.12
 
 VERSION := $(shell git describe --tags --exact-match 2>/dev/null || echo 0.1.0)
 COMMIT  := $(shell git rev-parse --short=16 HEAD 2>/dev/null || echo unknown)
@@ -99,6 +102,18 @@ FUZZTIME ?= 10s
 fuzz: ## run every fuzz target for FUZZTIME (10s)
 	test/tools/fuzz.sh $(FUZZTIME)
 
+# No container engine is needed: the last stage of the Dockerfile is put together in a folder. It is linked against musl.
+.PHONY: image
+image: ## build the image's static binary, check its size, run the demo in the image's root file system
+	image/build.sh $(CURDIR)/bin/image/stepconnect $(VERSION) $(COMMIT)
+	@image/try.sh $(CURDIR)/bin/image/stepconnect
+
+# Apart from make test, because the first run compiles helm, which takes minutes. UPDATE=1 writes the golden renders anew.
+.PHONY: chart
+chart: $(TOOLS)/helm-$(HELM_VERSION) $(TOOLS)/kubeconform-$(KUBECONFORM_VERSION) $(TOOLS)/actionlint-$(ACTIONLINT_VERSION) ## lint the workflows and the Helm chart, render it, validate every object against Kubernetes' schemas
+	$(TOOLS)/actionlint-$(ACTIONLINT_VERSION)
+	@test/chart/chart.sh $(TOOLS)/helm-$(HELM_VERSION) $(TOOLS)/kubeconform-$(KUBECONFORM_VERSION) $(CACHE)
+
 .PHONY: stack-up
 stack-up: $(TOOLS)/stack ## start Kafka, registry, PostgreSQL and Step Functions emulator, write .stack/env, leave them running
 	@$< up
@@ -128,3 +143,15 @@ $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION):
 $(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION):
 	GOBIN=$(TOOLS) go install golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION)
 	ln -sf govulncheck $@
+
+$(TOOLS)/helm-$(HELM_VERSION):
+	CGO_ENABLED=0 GOBIN=$(TOOLS) go install helm.sh/helm/v3/cmd/helm@$(HELM_VERSION)
+	ln -sf helm $@
+
+$(TOOLS)/kubeconform-$(KUBECONFORM_VERSION):
+	CGO_ENABLED=0 GOBIN=$(TOOLS) go install github.com/yannh/kubeconform/cmd/kubeconform@$(KUBECONFORM_VERSION)
+	ln -sf kubeconform $@
+
+$(TOOLS)/actionlint-$(ACTIONLINT_VERSION):
+	CGO_ENABLED=0 GOBIN=$(TOOLS) go install github.com/rhysd/actionlint/cmd/actionlint@$(ACTIONLINT_VERSION)
+	ln -sf actionlint $@

@@ -5,7 +5,7 @@ set -euo pipefail
 helm=$1 kubeconform=$2 cache=$3
 here=$(cd "$(dirname "$0")" && pwd)
 chart=$here/../../charts/stepconnect
-versions=(1.30.0 1.37.0) # the oldest that EKS supports for some more months, and the newest
+versions=(1.30.0 1.37.0) # the oldest that Chart.yaml allows, and the newest
 package=kubernetes-validate==1.37.0
 
 fail() { echo "chart: $*" >&2; exit 1; }
@@ -36,6 +36,12 @@ for values in "$chart"/ci/*-values.yaml; do
   diff -u "$here/golden/$name.yaml" "$work/$name.settled" || fail "$name renders otherwise than test/chart/golden/$name.yaml; if that is meant: UPDATE=1 make chart"
   sets=$((sets + 1))
   objects=$((objects + $(grep -c '^kind: ' "$work/$name.yaml")))
+done
+
+# What the worker reads of the generated Secret: lines of user, bcrypt hash and role (api.Auth.ReadUsers).
+users=$(sed -nE 's/^  users: (.+)$/\1/p' "$work/required.yaml" | base64 -d)
+for line in 'admin:\$2[ab]\$[./A-Za-z0-9$]{56}:admin' 'metrics:\$2[ab]\$[./A-Za-z0-9$]{56}:read-only'; do
+  grep -qE "^$line\$" <<<"$users" || fail "the generated users file has no line like $line"
 done
 
 custom=$(cat "$work"/*.yaml | grep -cE '^apiVersion: (monitoring.coreos.com|keda.sh)/' || true)
