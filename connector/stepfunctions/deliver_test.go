@@ -2,6 +2,7 @@ package stepfunctions
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http/httptrace"
@@ -80,7 +81,7 @@ func TestARecoveredBatchReportsWhatItCannotReadAndDeliversTheRest(t *testing.T) 
 	e := newEndpoint(t, "STANDARD")
 	s := newSink(t, newTask(t).TaskContext, settingsFor(e, "execution.type", "standard"))
 	err := s.Deliver(t.Context(), connectortest.Freeze(change("Clientes", "u", "1", 1), change("Clientes", "x", "2", 2), tombstone("Clientes", "3", 3), change("Clientes", "u", "4", 4)))
-	partial, _ := err.(*connector.PartialError)
+	partial, _ := errors.AsType[*connector.PartialError](err)
 	if partial == nil || len(partial.Failed) != 1 || partial.Failed[1] == nil {
 		t.Fatalf("%v", err)
 	}
@@ -94,7 +95,7 @@ func TestWhenTheCallFailsEveryRecordHasItsOwnError(t *testing.T) {
 	s := newSink(t, newTask(t).TaskContext, settingsFor(e, "execution.type", "standard"))
 	e.script(func(call) *reply { return fault(400, "ThrottlingException") })
 	err := s.Deliver(t.Context(), connectortest.Freeze(change("Clientes", "u", "1", 1), change("Clientes", "x", "2", 2), change("Clientes", "u", "4", 4)))
-	partial, _ := err.(*connector.PartialError)
+	partial, _ := errors.AsType[*connector.PartialError](err)
 	if partial == nil || len(partial.Failed) != 3 {
 		t.Fatalf("%v", err)
 	}
@@ -142,7 +143,7 @@ func TestAnExpressExecutionIsDeliveredOnlyWhenItSucceeded(t *testing.T) {
 			if class, _ := connector.Classify(err); err == nil || class != tc.class {
 				t.Errorf("class %v: %v", class, err)
 			}
-			if _, partial := err.(*connector.PartialError); partial || len(err.Error()) > 1200 {
+			if _, partial := errors.AsType[*connector.PartialError](err); partial || len(err.Error()) > 1200 {
 				t.Errorf("%v", err)
 			}
 		})
@@ -167,7 +168,7 @@ func TestAnExpressExecutionCanRefuseSingleChanges(t *testing.T) {
 			return nil
 		})
 		err := s.Deliver(t.Context(), frozen(t, s, updates(3)...))
-		partial, _ := err.(*connector.PartialError)
+		partial, _ := errors.AsType[*connector.PartialError](err)
 		var got []int
 		if partial != nil {
 			for i, err := range partial.Failed {
