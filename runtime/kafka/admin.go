@@ -294,7 +294,10 @@ func listOffsets(ctx context.Context, a *ck.AdminClient, parts []task.Partition,
 	}
 	found := make(map[task.Partition]int64, len(parts))
 	for tp, info := range res.ResultInfos {
-		if info.Error.Code() != ck.ErrNoError {
+		if code := info.Error.Code(); code != ck.ErrNoError {
+			if staleLeader(code) {
+				refreshMetadata(ctx, a, tp.Topic)
+			}
 			return nil, fmt.Errorf("list offsets of %s-%d: %w", *tp.Topic, tp.Partition, info.Error)
 		}
 		found[task.Partition{Topic: *tp.Topic, ID: tp.Partition}] = int64(info.Offset)
@@ -306,6 +309,21 @@ func listOffsets(ctx context.Context, a *ck.AdminClient, parts []task.Partition,
 	}
 	return found, nil
 }
+
+// staleLeader says which answers mean that the client asked under an old leader or leader epoch.
+func staleLeader(code ck.ErrorCode) bool {
+	return code == ck.ErrFencedLeaderEpoch || code == ck.ErrUnknownLeaderEpoch || code == ck.ErrNotLeaderForPartition
+}
+
+// refreshMetadata makes the admin client look for the topic's leader, which it does not do by itself: after a
+// restart of the broker it would ask under the old leader epoch until its metadata expires. The caller asks again;
+// that this answer is missing as well, it then sees.
+func refreshMetadata(ctx context.Context, a *ck.AdminClient, topic *string) {
+	_, _ = a.GetMetadata(topic, false, timeoutMillis(ctx, metadataTimeout))
+}
+
+// metadataTimeout bounds a refresh, which does not heed a context.
+const metadataTimeout = 2 * time.Second
 
 func describeTopics(ctx context.Context, a *ck.AdminClient, topics []string) ([]ck.TopicDescription, error) {
 	res, err := a.DescribeTopics(ctx, ck.NewTopicCollectionOfTopicNames(topics))

@@ -217,8 +217,12 @@ func TestThreeWorkersServeEveryWriteThroughAnyOfThem(t *testing.T) {
 	a, b, d := c.workers[0], c.workers[1], c.workers[2]
 
 	c.do(a, "POST", "/connectors", `{"name":"c","config":`+config+`}`, 201)
-	for _, w := range c.workers {
-		c.do(w, "GET", "/connectors/c/status", "", 200)
+	c.do(a, "GET", "/connectors/c/status", "", 200)
+	for _, w := range c.workers { // the others read it a moment later
+		worker.Eventually(t, 5*time.Second, "every worker tells the status", func() bool {
+			res, err := w.Get(t.Context(), "/connectors/c/status")
+			return err == nil && res.StatusCode == 200
+		})
 	}
 	worker.Eventually(t, 20*time.Second, "three tasks run on three workers", func() bool {
 		s, seen := c.status(b, "c"), map[string]bool{}
