@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -292,7 +293,7 @@ func TestFlatInputsRefuseColumnsWithReservedNames(t *testing.T) {
 	native, _ := r.Value.Native()
 	native.(*connector.MapValue).Entries[1].Value = object("__operation", "mine")
 	_, err := s.load(connectortest.Freeze(r))
-	partial, _ := err.(*connector.PartialError)
+	partial, _ := errors.AsType[*connector.PartialError](err)
 	if partial == nil || !strings.Contains(partial.Failed[0].Error(), "__operation") {
 		t.Errorf("%v", err)
 	}
