@@ -38,6 +38,11 @@ type badRegistry struct {
 	fault    registry.Fault
 }
 
+// unhurried leaves time to see the first failure: a restarted task would fail at the key's schema.
+func unhurried(*testing.T) map[string]string {
+	return map[string]string{"errors.restart.backoff.ms": "5000", "errors.restart.backoff.max.ms": "5000"}
+}
+
 func badRegistries() []badRegistry {
 	down := registry.Fault{Down: true}
 	broken := registry.Fault{Status: http.StatusInternalServerError, Code: 50001, Message: "Error in the backend data store"}
@@ -45,7 +50,7 @@ func badRegistries() []badRegistry {
 	patient := func(*testing.T) map[string]string { return map[string]string{"errors.retry.timeout": "-1"} }
 	return []badRegistry{
 		{"a registry that is down at the start", failed, []string{"partition 0, offset ", "KEY_CONVERTER", "cannot be reached for schema id 1", "errors.restart.enable"}, none, false, down},
-		{"a registry that goes down later", failed, []string{"partition 0, offset ", "VALUE_CONVERTER", "cannot be reached for schema id 3", "errors.restart.enable"}, none, true, down},
+		{"a registry that goes down later", failed, []string{"partition 0, offset ", "VALUE_CONVERTER", "cannot be reached for schema id 3", "errors.restart.enable"}, unhurried, true, down},
 		{"a registry that fails", failed, []string{"partition 0, offset ", "KEY_CONVERTER", "status 500 (Error in the backend data store; error code 50001)"}, none, false, broken},
 		{"a registry that is down at the start, with errors.retry.timeout=-1", warned, []string{"offset 0", "cannot be reached for schema id 1"}, patient, false, down},
 		{"a registry that goes down later, with errors.retry.timeout=-1", warned, []string{"offset 3", "cannot be reached for schema id 3"}, patient, true, down},
