@@ -2,7 +2,7 @@
 # The worker as one static file on an empty base: no shell, no package manager, no libc.
 #   docker buildx build --build-arg VERSION=0.1.0 --build-arg COMMIT=$(git rev-parse HEAD) --sbom=true -t stepconnect:0.1.0 .
 # The architecture is that of the machine that builds: Debian has no musl cross compiler, so arm64 is built on arm64.
-FROM golang:1.26-bookworm AS build
+FROM golang:1.26.10-bookworm AS build
 # Debian removes old versions from its mirrors: a pinned one fails on the day of the next security update.
 # hadolint ignore=DL3008
 RUN apt-get update \

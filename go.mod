@@ -2,6 +2,8 @@ module github.com/stepconnect/stepconnect
 
 go 1.26.0
 
+toolchain go1.26.10
+
 require (
 	github.com/aws/aws-msk-iam-sasl-signer-go v1.0.4
 	github.com/aws/aws-sdk-go-v2 v1.48.0

@@ -55,14 +55,14 @@ func kill(t *testing.T, batch int, hold, stuck bool) {
 	connector := f.connector(map[string]string{"batch.max.records": fmt.Sprint(batch), "max.in.flight": "16"})
 	rng := rand.New(rand.NewPCG(uint64(batch), 9))
 	for range kills {
-		f.write(t, changes/(kills+1))
+		f.write(t, (changes+kills)/(kills+1))
 		before := f.endpoint.Stats().Changes
 		w := worker.Start(t, props, connector)
 		goal := before + rng.IntN(max(1, f.expectable()-before))
 		f.await(t, fmt.Sprintf("%d changes have been started", goal), func(s states.Stats) bool { return s.Changes >= goal })
 		w.Kill()
 	}
-	f.write(t, changes/(kills+1))
+	f.write(t, (changes+kills)/(kills+1))
 	close(release)
 	w := worker.Start(t, props, connector)
 	f.await(t, "every change has been started", func(s states.Stats) bool { return s.Changes >= len(f.expected) })
@@ -190,12 +190,12 @@ func (f *flow) connector(more map[string]string) map[string]string {
 	return cfg
 }
 
-// write lets the company make at least n events.
+// write lets the company make at least n changes, with the tombstones between them.
 func (f *flow) write(t *testing.T, n int) {
 	t.Helper()
 	var records []broker.Record
 	var changes []*consorcio.Change
-	for len(records) < n {
+	for made := 0; made < n; {
 		events, err := f.company.Transaction()
 		if err != nil {
 			t.Fatal(err)
@@ -203,6 +203,9 @@ func (f *flow) write(t *testing.T, n int) {
 		for _, e := range events {
 			records = append(records, broker.Record{Topic: f.prefix + e.Topic, Key: e.Key, Value: e.Value})
 			changes = append(changes, e.Change)
+			if e.Change != nil {
+				made++
+			}
 		}
 	}
 	offsets, err := f.producer.Send(t.Context(), records...)
