@@ -1,5 +1,5 @@
-// Package stack gives tests real servers: Apache Kafka, a schema registry, PostgreSQL and
-// Step Functions emulators.
+// Package stack gives tests real servers: Apache Kafka, Kafka Connect on the JVM, a schema registry,
+// PostgreSQL and Step Functions emulators.
 //
 // A test asks and gets an address:
 //
@@ -14,10 +14,11 @@
 //
 // Shared servers are shared: tests take topics, subjects and state machines of their own
 // names (see [Name]) and never stop them. A test that kills brokers starts its own with
-// [PrivateKafka], one that stops a registry with [PrivateRegistry].
+// [PrivateKafka], one that stops a registry with [PrivateRegistry]. A worker of Kafka Connect is
+// always the test's own, see [PrivateConnect].
 //
 // The files, in the order of a server's life: find.go and prerequisite.go look for what the
-// machine has, install.go fetches what it lacks, kafka.go, registry.go, postgres.go and
-// emulators.go say how each server is started, process.go and guard.go run it, server.go is
+// machine has, install.go fetches what it lacks, kafka.go, connect.go, registry.go,
+// postgres.go and emulators.go say how each server is started, process.go and guard.go run it, server.go is
 // the handle, tests.go what tests call, up.go what the command calls.
 package stack

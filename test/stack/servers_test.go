@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -107,11 +110,16 @@ func checkRegistry(t *testing.T, url string, id int) {
 
 func call(t *testing.T, method, url string, body []byte, answer any) {
 	t.Helper()
+	send(t, method, url, "application/vnd.schemaregistry.v1+json", http.StatusOK, body, answer)
+}
+
+func send(t *testing.T, method, url, contentType string, want int, body []byte, answer any) {
+	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, url, bytes.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.Header.Set("Content-Type", "application/vnd.schemaregistry.v1+json")
+	req.Header.Set("Content-Type", contentType)
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
@@ -121,7 +129,7 @@ func call(t *testing.T, method, url string, body []byte, answer any) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if resp.StatusCode != http.StatusOK {
+	if resp.StatusCode != want {
 		t.Fatalf("%s %s gives %s: %s", method, url, resp.Status, b)
 	}
 	if err := json.Unmarshal(b, answer); err != nil {
@@ -137,6 +145,48 @@ func TestAPrivateRegistryKnowsItsSchemasAfterKillAndRestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkRegistry(t, registry.Addr(), id)
+}
+
+func TestAPrivateConnectRunsAPluginsConnectorAgainAfterKillAndRestart(t *testing.T) {
+	bootstrap, topic := stack.Kafka(t), stack.Name(t)
+	lines := filepath.Join(t.TempDir(), "linhas.txt")
+	connect := stack.PrivateConnect(t, bootstrap, stack.WithPlugins(stack.ConnectFile), stack.WithConnectProperty("topic.creation.enable", "true"))
+	body := fmt.Sprintf(`{"name":"linhas","config":{"connector.class":"FileStreamSource","file":%q,"topic":%q,
+		"value.converter":"org.apache.kafka.connect.storage.StringConverter","topic.creation.default.replication.factor":"1","topic.creation.default.partitions":"1"}}`, lines, topic)
+	client := newClient(t, kgo.SeedBrokers(bootstrap), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	var created struct{ Name string }
+	send(t, http.MethodPost, connect.Addr()+"/connectors", "application/json", http.StatusCreated, []byte(body), &created)
+	arrives := func(line string) {
+		t.Helper()
+		f, err := os.OpenFile(lines, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.WriteString(line + "\n"); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		// What was sent before the offset was stored comes again.
+		for got := ""; got != line; {
+			fetches := client.PollFetches(ctx)
+			if ctx.Err() != nil {
+				t.Fatalf("line %q does not come: %v", line, fetches.Err())
+			}
+			for _, r := range fetches.Records() {
+				got = string(r.Value)
+			}
+		}
+	}
+	arrives("João")
+	connect.Kill()
+	if err := connect.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	arrives("Inês")
 }
 
 func TestEachTestGetsAnEmptyDatabaseOfItsOwn(t *testing.T) {

@@ -111,6 +111,25 @@ func PrivateRegistry(t testing.TB) *Server {
 	return server
 }
 
+// PrivateConnect starts a distributed worker of Apache Kafka Connect on the JVM, of the test's own, which may be stopped, killed and
+// paused, and runs its connectors again when it is started again: a cluster of one, unless group.id and the internal topics are set
+// to those of another. Its Addr is the URL of its REST API. It ends with the test.
+func PrivateConnect(t testing.TB, bootstrap string, opts ...ConnectOption) *Server {
+	t.Helper()
+	ctx, s := private(t)
+	began := time.Now()
+	server, err := s.connect(ctx, bootstrap, Name(t), opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("stack: private %s, ready after %s", server.describe(), time.Since(began).Round(100*time.Millisecond))
+	t.Cleanup(func() {
+		logTail(t, server)
+		server.close()
+	})
+	return server
+}
+
 // private is what a server that belongs to t is set up with.
 func private(t testing.TB) (context.Context, *setup) {
 	t.Helper()
