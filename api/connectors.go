@@ -121,6 +121,11 @@ func (a *handler) waiting(r *request) (answer, error) {
 	return read(a.herder.Waiting(r.Context(), r.param("connector")))
 }
 
+// listFiles answers what Kafka Connect has no endpoint for: how the files that declare connectors stand.
+func (a *handler) listFiles(r *request) (answer, error) {
+	return read(a.herder.ConnectorFiles(r.Context()))
+}
+
 func (a *handler) listTasks(r *request) (answer, error) {
 	tasks, err := a.herder.Tasks(r.Context(), r.param("connector"))
 	if tasks == nil {

@@ -39,6 +39,9 @@ type Herder interface {
 	AlterOffsets(ctx context.Context, name string, offsets []runtime.PartitionOffset) (runtime.Message, error)
 	ResetOffsets(ctx context.Context, name string) (runtime.Message, error)
 
+	// ConnectorFiles tells how the files of connector.files.dir stand.
+	ConnectorFiles(ctx context.Context) (runtime.ConnectorFiles, error)
+
 	Plugins(ctx context.Context, connectorsOnly bool) ([]runtime.PluginInfo, error)
 	PluginConfig(ctx context.Context, plugin, version string) ([]config.KeyInfo, error)
 	Validate(ctx context.Context, plugin string, cfg map[string]*string) (runtime.Validation, error)

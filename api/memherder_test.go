@@ -45,6 +45,10 @@ func (m *memHerder) Health(context.Context) runtime.Health {
 	return runtime.Health{Status: "healthy", Message: "Worker has completed startup and is ready to handle requests."}
 }
 
+func (m *memHerder) ConnectorFiles(context.Context) (runtime.ConnectorFiles, error) {
+	return runtime.ConnectorFiles{Files: []runtime.ConnectorFileStatus{}}, nil
+}
+
 func (m *memHerder) Connectors(context.Context) ([]string, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

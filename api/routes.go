@@ -58,6 +58,8 @@ func routes() []route {
 		{method: patch, pattern: connectorPath + "/offsets", serve: (*handler).alterOffsets, action: "connector.offsets.alter", takesBody: true},
 		{method: del, pattern: connectorPath + "/offsets", serve: (*handler).resetOffsets, action: "connector.offsets.reset"},
 
+		{method: get, pattern: "/connector-files", serve: (*handler).listFiles},
+
 		{method: get, pattern: "/connector-plugins", serve: (*handler).listPlugins},
 		{method: get, pattern: "/connector-plugins/{plugin}/config", serve: (*handler).pluginConfig},
 		// Validation resolves config providers of the caller's choice, so it needs the right to write.

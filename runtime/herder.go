@@ -26,6 +26,7 @@ type Herder struct {
 	worker  *Worker
 	view    *view
 	writing chan struct{} // holds one while a write is between its decision and its application
+	folder  *folderWatch
 	readers sync.WaitGroup
 	started time.Time
 
@@ -61,6 +62,8 @@ func NewHerder(o HerderOptions) *Herder {
 		ID: o.WorkerID, Config: o.Config, Plugins: o.Plugins, Providers: o.Providers, Clients: o.Clients,
 		Status: o.StatusLog, Outlived: task.NewOutlived(), Metrics: o.Metrics, Logger: logger,
 	})
+	h.folder = newFolderWatch(h)
+	o.Metrics.collect(h.folder)
 	return h
 }
 
@@ -85,6 +88,7 @@ func (h *Herder) Run(ctx context.Context) error {
 	h.readers.Go(func() { fail(h.follow(reading, "config", h.opts.ConfigLog, &h.view.config, h.configChanged)) })
 	h.readers.Go(func() { fail(h.follow(reading, "status", h.opts.StatusLog, &h.view.status, h.statusChanged)) })
 	h.readers.Go(func() { fail(h.awaitStart(running)) })
+	h.readers.Go(func() { h.folder.run(running) })
 	var membership sync.WaitGroup
 	if h.cluster != nil {
 		h.readers.Go(func() { fail(h.followPlans(reading)) })

@@ -120,6 +120,9 @@ func (h *Herder) PatchConfig(ctx context.Context, name string, patch map[string]
 func (h *Herder) writeConfig(ctx context.Context, name string, next func(store.State) (map[string]*string, error)) (ConnectorInfo, error) {
 	before, s, err := h.update(ctx, func(s store.State) ([]store.Entry, error) {
 		cfg, err := next(s)
+		if err == nil {
+			err = h.unowned(s, name)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -190,17 +193,28 @@ func (h *Herder) Delete(ctx context.Context, name string) error {
 		if _, err := known(s, name, "Connector %s not found"); err != nil {
 			return nil, err
 		}
-		entries := []store.Entry{store.Tombstone(store.ConnectorKey(name)), store.Tombstone(store.TargetKey(name))}
-		if _, ok := s.Restarts[name]; ok {
-			entries = append(entries, store.Tombstone(store.RestartKey(name)))
+		if err := h.unowned(s, name); err != nil {
+			return nil, err
 		}
-		return entries, nil
+		return deletion(s, name), nil
 	})
 	if err != nil {
 		return err
 	}
 	h.log.Info("connector deleted", "connector", name)
 	return h.settle(ctx, name)
+}
+
+// deletion gives the entries that remove a connector.
+func deletion(s store.State, name string) []store.Entry {
+	entries := []store.Entry{store.Tombstone(store.ConnectorKey(name)), store.Tombstone(store.TargetKey(name))}
+	if _, ok := s.Restarts[name]; ok {
+		entries = append(entries, store.Tombstone(store.RestartKey(name)))
+	}
+	if _, ok := s.Files[name]; ok {
+		entries = append(entries, store.Tombstone(store.FileKey(name)))
+	}
+	return entries
 }
 
 // Pause keeps a connector's tasks from handing out records.

@@ -29,6 +29,9 @@ func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
 	return m, m.reg.Register(taskCollector{m})
 }
 
+// collect registers what another part of the worker counts; a metric is never a reason to fail.
+func (m *Metrics) collect(c prometheus.Collector) { _ = m.reg.Register(c) }
+
 // task gives the counts of a task, which live until forget.
 func (m *Metrics) task(id TaskID) *task.Metrics {
 	m.mu.Lock()

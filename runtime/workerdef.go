@@ -21,6 +21,7 @@ const (
 	groupCluster     = "Cluster"
 	groupInternal    = "Internal topics"
 	groupStandalone  = "Standalone"
+	groupFiles       = "Connector files"
 	groupMetrics     = "Metrics"
 	groupLetThrough  = "Accepted without effect"
 	defaultListener  = "http://127.0.0.1:8083"
@@ -35,7 +36,7 @@ const (
 // DistributedConfig, StandaloneConfig of 4.3) and ours. Keys of clients, converters and providers,
 // which have prefixes, are free.
 func WorkerDef(distributed bool) *config.Def {
-	keys := slices.Concat(workerKeys(), restKeys(), restAuthKeys(), acceptedKeys())
+	keys := slices.Concat(workerKeys(), fileKeys(), restKeys(), restAuthKeys(), acceptedKeys())
 	if distributed {
 		keys = slices.Concat(keys, distributedKeys())
 	} else {
@@ -72,6 +73,16 @@ func workerKeys() []config.Key {
 		}
 	}
 	return k
+}
+
+func fileKeys() []config.Key {
+	return []config.Key{
+		{Name: "connector.files.dir", Importance: config.Medium, Group: groupFiles, Width: config.WidthLong,
+			Doc: "Folder whose .json and .properties files declare connectors, one each; a mounted ConfigMap will do. The leader keeps the connectors as the files say, and their configuration can then not be written by REST (409). Unset: no folder. All workers of a cluster name the same."},
+		{Name: "connector.files.prune", Type: config.Boolean, Default: false, Importance: config.Medium, Group: groupFiles,
+			Doc: "Whether a connector is deleted when its file is removed. Without it the connector goes on and can be changed by REST."},
+		{Name: "connector.files.interval.ms", Type: config.Long, Default: 5000, Validate: config.AtLeast(100), Importance: config.Low, Unit: "ms", Group: groupFiles, Doc: "How often the folder is looked at."},
+	}
 }
 
 func restKeys() []config.Key {

@@ -17,10 +17,11 @@ import (
 
 func checkCommand(p connector.Plugins, b Build) *cobra.Command {
 	return &cobra.Command{
-		Use:   "check FILE ...",
+		Use:   "check FILE|FOLDER ...",
 		Short: "Check worker and connector files without starting anything",
 		Long: "Reads each file as a worker would and lists every mistake, with its line. A .properties file with bootstrap.servers is\n" +
-			"a worker's; connectors after it are checked against its converters and config providers.",
+			"a worker's; connectors after it are checked against its converters and config providers. Of a folder, such as one for\n" +
+			"connector.files.dir, all files are checked, and that no two of them declare the same connector.",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c := &checker{plugins: p, build: b}
@@ -45,6 +46,12 @@ type checker struct {
 }
 
 func (c *checker) file(ctx context.Context, path string) error {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		if err := c.sample(ctx); err != nil {
+			return err
+		}
+		return c.herder.CheckFolder(ctx, path)
+	}
 	if filepath.Ext(path) == ".properties" {
 		f, err := runtime.LoadProperties(path)
 		if err != nil {
@@ -58,16 +65,22 @@ func (c *checker) file(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	if c.herder == nil {
-		if err := c.worker(ctx, map[string]string{
-			"key.converter": "io.confluent.connect.avro.AvroConverter", "key.converter.schema.registry.url": "http://127.0.0.1:8081",
-			"value.converter": "io.confluent.connect.avro.AvroConverter", "value.converter.schema.registry.url": "http://127.0.0.1:8081",
-			"offset.storage.file.filename": os.DevNull,
-		}); err != nil {
-			return err
-		}
+	if err := c.sample(ctx); err != nil {
+		return err
 	}
 	return c.herder.Check(ctx, f)
+}
+
+// sample stands for a worker where no file of one came before.
+func (c *checker) sample(ctx context.Context) error {
+	if c.herder != nil {
+		return nil
+	}
+	return c.worker(ctx, map[string]string{
+		"key.converter": "io.confluent.connect.avro.AvroConverter", "key.converter.schema.registry.url": "http://127.0.0.1:8081",
+		"value.converter": "io.confluent.connect.avro.AvroConverter", "value.converter.schema.registry.url": "http://127.0.0.1:8081",
+		"offset.storage.file.filename": os.DevNull,
+	})
 }
 
 // worker checks a worker's configuration, its client properties included, and keeps it for the connectors that follow.

@@ -40,6 +40,35 @@ func TestCheckFindsNoMistakeInTheShippedFiles(t *testing.T) {
 	}
 }
 
+func TestCheckOfAFolderFindsWhatTheLeaderWouldReport(t *testing.T) {
+	dir := t.TempDir()
+	shipped, err := os.ReadFile("../../configs/connectors/consorcio.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"a.json": string(shipped), "b.json": string(shipped),
+		"c.json":    "{\"name\": \"c\",\n \"connector.class\": \"StepFunctionsSink\", \"topics\": \"t\",\n \"tasks.max\": \"0\"}",
+		"notes.txt": "not a connector", "worker.yml": "a: 1",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err = run(t, checkCommand(list(), Build{Version: "1.0.0"}), dir)
+	if err == nil {
+		t.Fatal("no mistake found")
+	}
+	for _, want := range []string{"b.json: connector consorcio is declared in a.json too", "c.json:3: Invalid value 0 for configuration tasks.max", "worker.yml: connectors are declared in"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is missing from\n%v", want, err)
+		}
+	}
+	if strings.Contains(err.Error(), "a.json:") || strings.Contains(err.Error(), "notes.txt") {
+		t.Errorf("a file without a mistake is named in\n%v", err)
+	}
+}
+
 func TestCheckListsEveryMistakeOfEveryFileWithItsLine(t *testing.T) {
 	dir := t.TempDir()
 	worker, sink := filepath.Join(dir, "worker.properties"), filepath.Join(dir, "sink.json")

@@ -23,13 +23,14 @@ type Entry struct {
 }
 
 // Key prefixes of the config topic and the status topic, as Kafka Connect spells them
-// (KafkaConfigBackingStore, KafkaStatusBackingStore); replay- is ours.
+// (KafkaConfigBackingStore, KafkaStatusBackingStore); replay- and file- are ours.
 const (
 	prefixConnector       = "connector-"
 	prefixTarget          = "target-state-"
 	prefixRestart         = "restart-connector-"
 	prefixLogger          = "logger-cluster-"
 	prefixReplay          = "replay-"
+	prefixFile            = "file-"
 	prefixConnectorStatus = "status-connector-"
 	prefixTaskStatus      = "status-task-"
 	prefixTopicStatus     = "status-topic-"
@@ -86,6 +87,11 @@ func ReplayEntry(name string, parts []Replay) Entry {
 	return entry(prefixReplay+name, replayJSON{Partitions: parts})
 }
 
+// FileEntry says which file owns a connector's configuration.
+func FileEntry(connector, file string) Entry {
+	return entry(FileKey(connector), fileJSON{File: &file})
+}
+
 // ConnectorStatusEntry sets what a worker last said about a connector.
 func ConnectorStatusEntry(name string, s Status) Entry {
 	return entry(ConnectorStatusKey(name), statusToJSON(s))
@@ -109,6 +115,9 @@ func TargetKey(name string) string { return prefixTarget + name }
 
 // RestartKey is the key of a request to restart a connector.
 func RestartKey(name string) string { return prefixRestart + name }
+
+// FileKey is the key of the file that owns a connector.
+func FileKey(name string) string { return prefixFile + name }
 
 // ConnectorStatusKey is the key of a connector's status.
 func ConnectorStatusKey(name string) string { return prefixConnectorStatus + name }

@@ -120,6 +120,10 @@ func (f *fold) apply(e Entry) error {
 		v, err := decode(e, (*replayJSON).value)
 		set(f, 4, &f.Replays, rest, v)
 		return err
+	case prefixFile:
+		v, err := decode(e, (*fileJSON).value)
+		set(f, 8, &f.Files, rest, v)
+		return err
 	}
 	return f.applyStatus(prefix, rest, e)
 }
@@ -150,7 +154,7 @@ func (f *fold) applyStatus(prefix, rest string, e Entry) error {
 }
 
 func split(key string) (prefix, rest string) {
-	for _, p := range [...]string{prefixConnector, prefixTarget, prefixRestart, prefixLogger, prefixReplay,
+	for _, p := range [...]string{prefixConnector, prefixTarget, prefixRestart, prefixLogger, prefixReplay, prefixFile,
 		prefixConnectorStatus, prefixTaskStatus, prefixTopicStatus} {
 		if rest, ok := strings.CutPrefix(key, p); ok {
 			return p, rest

@@ -33,6 +33,7 @@ func TestReduceReadsTheShapesOfKafkaConnectsTopics(t *testing.T) {
 			State{Loggers: map[string]Logger{"org.apache": {Level: "DEBUG", Offset: 7}}}},
 		{"replay epochs", "replay-c", `{"partitions":[{"topic":"t","partition":1,"epoch":2,"below":30,"adopted":true}]}`,
 			State{Replays: map[string][]Replay{"c": {{Topic: "t", Partition: 1, Epoch: 2, Below: 30, Adopted: true}}}}},
+		{"the file that owns a connector", "file-c", `{"file":"c.json"}`, State{Files: map[string]string{"c": "c.json"}}},
 		{"a connector's status", "status-connector-c", `{"state":"RUNNING","trace":null,"worker_id":"h:1","generation":3}`,
 			State{ConnectorStatus: map[string]Status{"c": {State: "RUNNING", WorkerID: "h:1", Generation: 3}}}},
 		{"a task's status, the connector's name holding dashes", "status-task-a-b-12", `{"state":"FAILED","trace":"boom","worker_id":"h:1","generation":3,"version":"1"}`,
@@ -64,6 +65,7 @@ func TestEntriesAreReadBackAsTheyWereMeant(t *testing.T) {
 		RestartEntry("c", Restart{OnlyFailed: true}),
 		LoggerEntry("root", "WARN"),
 		ReplayEntry("c", []Replay{{Topic: "t", Epoch: 1, Below: 9}}),
+		FileEntry("c", "c.json"),
 		ConnectorStatusEntry("c", status),
 		TaskStatusEntry(TaskKey{"c", 3}, status),
 		TopicEntry(TopicKey{"c", "t"}, 3, 99),
@@ -75,6 +77,7 @@ func TestEntriesAreReadBackAsTheyWereMeant(t *testing.T) {
 		Restarts:        map[string]Restart{"c": {OnlyFailed: true}},
 		Loggers:         map[string]Logger{"root": {Level: "WARN"}},
 		Replays:         map[string][]Replay{"c": {{Topic: "t", Epoch: 1, Below: 9}}},
+		Files:           map[string]string{"c": "c.json"},
 		ConnectorStatus: map[string]Status{"c": status},
 		TaskStatus:      map[TaskKey]Status{{"c", 3}: status},
 		Topics:          map[TopicKey]Topic{{"c", "t"}: {Task: 3, Discovered: 99}},
@@ -131,6 +134,7 @@ func genEntry(t *rapid.T, offset int64) Entry {
 		RestartEntry(name, Restart{IncludeTasks: n == 1}),
 		LoggerEntry(name, "INFO"),
 		ReplayEntry(name, []Replay{{Topic: "t", Epoch: n, Below: 5}}),
+		FileEntry(name, fmt.Sprint(n, ".json")),
 		ConnectorStatusEntry(name, st),
 		TaskStatusEntry(TaskKey{name, n}, st),
 		TopicEntry(TopicKey{name, "t"}, n, 1),
@@ -222,6 +226,7 @@ func deepCopy(s State) State {
 	s.Restarts = maps.Clone(s.Restarts)
 	s.Loggers = maps.Clone(s.Loggers)
 	s.Replays = maps.Clone(s.Replays)
+	s.Files = maps.Clone(s.Files)
 	s.ConnectorStatus = maps.Clone(s.ConnectorStatus)
 	s.TaskStatus = maps.Clone(s.TaskStatus)
 	s.Topics = maps.Clone(s.Topics)
@@ -232,7 +237,7 @@ func FuzzReduce(f *testing.F) {
 	for _, e := range []Entry{
 		ConnectorEntry("c", map[string]*string{"a": nil}), TargetEntry("c", Target{State: Stopped}),
 		TaskStatusEntry(TaskKey{"c", 1}, Status{State: "RUNNING"}), TopicEntry(TopicKey{"c", "t"}, 0, 1),
-		ReplayEntry("c", []Replay{{Topic: "t"}}), LoggerEntry("root", "INFO"),
+		ReplayEntry("c", []Replay{{Topic: "t"}}), LoggerEntry("root", "INFO"), FileEntry("c", "c.json"),
 	} {
 		f.Add(e.Key, e.Value)
 	}

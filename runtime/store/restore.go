@@ -21,5 +21,10 @@ func Restore(s State, key string) (e Entry, ok bool) {
 			return ReplayEntry(name, r), true
 		}
 	}
+	if name, is := strings.CutPrefix(key, prefixFile); is {
+		if f, ok := s.Files[name]; ok {
+			return FileEntry(name, f), true
+		}
+	}
 	return Entry{}, false
 }

@@ -80,6 +80,17 @@ func (j *replayJSON) value() ([]Replay, error) {
 	return j.Partitions, nil
 }
 
+type fileJSON struct {
+	File *string `json:"file"`
+}
+
+func (j *fileJSON) value() (string, error) {
+	if j.File == nil || *j.File == "" {
+		return "", errors.New(`the value has no "file"`)
+	}
+	return *j.File, nil
+}
+
 // SortReplays orders parts by topic and partition, as entries hold them.
 func SortReplays(parts []Replay) {
 	slices.SortStableFunc(parts, func(a, b Replay) int {

@@ -10,6 +10,8 @@ type State struct {
 	// Replays outlive their connectors: a connector made again under the same name reads the same
 	// consumer group.
 	Replays map[string][]Replay
+	// Files gives the file, of the folder that the leader watches, which owns a connector's configuration.
+	Files map[string]string
 
 	ConnectorStatus map[string]Status
 	TaskStatus      map[TaskKey]Status
