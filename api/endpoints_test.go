@@ -52,6 +52,8 @@ func TestAnswersAreAsTheTranscriptsSay(t *testing.T) {
 			{"POST", "/connectors", `{"name":"a/b ?#%","config":` + fileSink + `}`, ""},
 			{"POST", "/connectors", `{"name":"x","config":{"name":"y"}}`, ""},
 			{"GET", "/connectors/new", "", ""}, {"GET", "/connectors/new/status", "", ""}, {"GET", "/connectors/new/tasks", "", ""}, {"GET", "/connectors/new/waiting", "", ""}, {"GET", "/connectors/none/waiting", "", ""},
+			{"GET", "/connectors/new/executions", "", ""}, {"GET", "/connectors/new/executions?status=failed,TIMED_OUT&status=ABORTED&limit=7&page=p", "", ""}, {"GET", "/connectors/none/executions", "", ""},
+			{"GET", "/connectors/new/executions?limit=0", "", ""}, {"GET", "/connectors/new/executions?limit=many", "", ""},
 			{"GET", "/connectors/new/tasks/0/status", "", ""}, {"GET", "/connectors/new/tasks/7/status", "", ""},
 			{"GET", "/connectors/new/tasks/x/status", "", ""}, {"GET", "/connectors/new/tasks/99999999999/status", "", ""},
 			{"PUT", "/connectors/new/pause", "", ""}, {"PUT", "/connectors/new/resume", "", ""}, {"PUT", "/connectors/new/stop", "", ""},

@@ -32,6 +32,8 @@ type Herder interface {
 	Tasks(ctx context.Context, name string) ([]runtime.TaskInfo, error)
 	// Waiting tells what the connector's tasks of this worker wait for.
 	Waiting(ctx context.Context, name string) (runtime.Waiting, error)
+	// Executions tells which deliveries were accepted by the destination and ended there without success.
+	Executions(ctx context.Context, name string, q runtime.ExecutionsQuery) (runtime.Executions, error)
 	Topics(ctx context.Context, name string) ([]string, error)
 	ResetTopics(ctx context.Context, name string) error
 

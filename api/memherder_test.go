@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/stepconnect/stepconnect/connector"
 	"github.com/stepconnect/stepconnect/connector/config"
 	"github.com/stepconnect/stepconnect/runtime"
 )
@@ -241,6 +242,17 @@ func (m *memHerder) TaskStatus(ctx context.Context, name string, task int) (runt
 		return runtime.TaskStatus{}, runtime.NotFound("No status found for task %s-%d", name, task)
 	}
 	return st.Tasks[task], nil
+}
+
+func (m *memHerder) Executions(ctx context.Context, name string, q runtime.ExecutionsQuery) (runtime.Executions, error) {
+	if _, err := m.Tasks(ctx, name); err != nil {
+		return runtime.Executions{}, err
+	}
+	at, age, next := time.Unix(60, 0).UTC(), 1.5, fmt.Sprintf("%s-%d-%s", q.Statuses, q.Limit, q.Page)
+	return runtime.Executions{
+		Executions: []connector.Outcome{{Domain: "clientes", Status: "FAILED", Execution: "e", ARN: "arn", Started: at, Stopped: at}},
+		Next:       &next, Counts: map[string]map[string]int{"clientes": {"FAILED": 1}}, SweptAt: &at, SweepAge: &age,
+	}, nil
 }
 
 func (m *memHerder) Waiting(ctx context.Context, name string) (runtime.Waiting, error) {

@@ -47,6 +47,7 @@ func routes() []route {
 
 		{method: get, pattern: connectorPath + "/tasks", serve: (*handler).listTasks},
 		{method: get, pattern: connectorPath + "/waiting", serve: (*handler).waiting},
+		{method: get, pattern: connectorPath + "/executions", serve: (*handler).executions},
 		{method: post, pattern: connectorPath + "/tasks", serve: (*handler).internalTasks, action: "internal.tasks", takesBody: true},
 		{method: put, pattern: connectorPath + "/fence", serve: (*handler).internalFence, action: "internal.fence"},
 		{method: get, pattern: connectorPath + "/tasks/{task}/status", serve: (*handler).getTaskStatus},

@@ -242,7 +242,13 @@ func (w *Worker) build(ctx context.Context, inc *incarnation) (t *task.Task, p r
 	cfg := task.Config{
 		Connector: inc.id.Connector, ID: inc.id.Task,
 		Settings: settings(b, w.opts.Config.Values), Pipeline: pipeline,
-		OpenSink: func(ctx context.Context) (connector.Sink, error) { return w.openSink(ctx, b, inc, topics, log) },
+		OpenSink: func(ctx context.Context) (connector.Sink, error) {
+			sink, err := w.openSink(ctx, b, inc, topics, log)
+			if err == nil {
+				inc.sink.Store(&sink)
+			}
+			return sink, err
+		},
 		OpenSource: func(ctx context.Context, g task.Group) (task.Source, error) {
 			return w.openSource(ctx, b, inc, topics.around(g), log)
 		},

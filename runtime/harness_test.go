@@ -205,6 +205,14 @@ type probe struct {
 	open      int
 	contexts  []connector.TaskContext
 	passwords []string
+	outcomes  connector.Outcomes
+}
+
+// Outcomes makes the probe a connector.Auditor.
+func (p *probe) Outcomes() connector.Outcomes {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.outcomes
 }
 
 func (*probe) Info() connector.Info { return connector.Info{Class: "ProbeSink", Version: "9.9"} }

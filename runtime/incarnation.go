@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/stepconnect/stepconnect/connector"
 	"github.com/stepconnect/stepconnect/runtime/task"
 )
 
@@ -17,7 +18,8 @@ type incarnation struct {
 	demand  int         // of the slot when it was started
 	metrics *task.Metrics
 
-	made        atomic.Pointer[task.Task] // nil until its configuration has been read
+	made        atomic.Pointer[task.Task]      // nil until its configuration has been read
+	sink        atomic.Pointer[connector.Sink] // nil until it is open
 	stop, abort context.CancelFunc
 
 	// Of Worker.Run's goroutine.

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/stepconnect/stepconnect/connector"
 	"github.com/stepconnect/stepconnect/runtime/store"
 	"github.com/stepconnect/stepconnect/runtime/task"
 )
@@ -163,6 +164,17 @@ func (w *Worker) Snapshot(ctx context.Context, id TaskID) (s task.Snapshot, ok b
 	}
 	s, err = inc.made.Load().Snapshot(ctx)
 	return s, true, err
+}
+
+// sinkOf gives the sink of a task that runs here, nil when there is none or it is not open.
+func (w *Worker) sinkOf(id TaskID) connector.Sink {
+	w.mu.Lock()
+	inc := w.running[id]
+	w.mu.Unlock()
+	if inc == nil || inc.sink.Load() == nil {
+		return nil
+	}
+	return *inc.sink.Load()
 }
 
 // post leaves an event for Run; it never blocks.

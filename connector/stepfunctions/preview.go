@@ -53,17 +53,19 @@ type PreviewClaim struct {
 	Bytes  int    `json:"bytes"`
 }
 
+var _ connector.Previewer = Connector{}
+
 // Preview tells what a task with the configuration would do with a record: the exact execution name, input and
 // route, and why. It is pure: it calls nothing and counts nothing, and leaves the record as it is. Of tc it uses Connector, ClusterID,
 // TopicID and ReplayEpoch; a nil function means no id and epoch 0. An error is about cfg; what is wrong with
-// the record is a decision.
-func (Connector) Preview(ctx context.Context, cfg config.Values, tc connector.TaskContext, record *connector.Record) (Preview, error) {
+// the record is a decision. It gives a [Preview].
+func (Connector) Preview(ctx context.Context, cfg config.Values, tc connector.TaskContext, record *connector.Record) (any, error) {
 	if err := ctx.Err(); err != nil {
-		return Preview{}, err
+		return nil, err
 	}
 	set, err := newSettings(cfg, tc.Connector)
 	if err != nil {
-		return Preview{}, fmt.Errorf("reading the configuration of connector %s: %w", tc.Connector, err)
+		return nil, fmt.Errorf("reading the configuration of connector %s: %w", tc.Connector, err)
 	}
 	tc.Metrics = uncounted{}
 	if tc.TopicID == nil {

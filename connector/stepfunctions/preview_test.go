@@ -19,7 +19,7 @@ func preview(t *testing.T, raw map[string]string, tc connector.TaskContext, r *c
 	if err != nil {
 		t.Fatal(err)
 	}
-	return got
+	return got.(Preview)
 }
 
 func TestAPreviewIsExactlyWhatADeliveryDoesAndCallsNothing(t *testing.T) {
