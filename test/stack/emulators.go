@@ -2,6 +2,7 @@ package stack
 
 import (
 	"context"
+	_ "embed"
 	"path/filepath"
 	"syscall"
 )
@@ -14,11 +15,38 @@ func (s *setup) moto(ctx context.Context) (*Server, error) {
 	})
 }
 
+// ministackLauncher starts ministack with a cluster of Aurora that is a PostgreSQL of ours.
+//
+//go:embed ministack.py
+var ministackLauncher string
+
+// MinistackOption changes how PrivateMinistack sets up its emulator.
+type MinistackOption func(*ministackOptions)
+
+type ministackOptions struct{ env []string }
+
+// WithAurora makes a cluster in AWS's account 000000000000 whose RDS Data API runs statements on the PostgreSQL at host:port,
+// as the user and in the database that a call's secret and Database say.
+func WithAurora(cluster, address string) MinistackOption {
+	return func(o *ministackOptions) { o.env = append(o.env, "CLUSTER="+cluster, "POSTGRES="+address) }
+}
+
+// WithEvents appends every entry that PutEvents takes to a file, a line of JSON each, before its caller has the answer: what AWS
+// would deliver however the emulator ends.
+func WithEvents(file string) MinistackOption {
+	return func(o *ministackOptions) { o.env = append(o.env, "EVENTS="+file) }
+}
+
 // ministack sets up and starts ministack, which executes state machines. Its Addr is the
-// endpoint of all AWS services.
-func (s *setup) ministack(ctx context.Context) (*Server, error) {
+// endpoint of all AWS services, its region sa-east-1. What it knows is in its memory alone.
+func (s *setup) ministack(ctx context.Context, opts ...MinistackOption) (*Server, error) {
+	o := &ministackOptions{}
+	for _, opt := range opts {
+		opt(o)
+	}
 	return s.emulator(ctx, "ministack 1.5.33", "ministack.txt", "/_ministack/health", func(bin string, p *port) ([]string, []string) {
-		return []string{filepath.Join(bin, "ministack")}, []string{"BIND_HOST=127.0.0.1", "GATEWAY_PORT=" + p.String()}
+		return []string{filepath.Join(bin, "python3"), "-c", ministackLauncher},
+			append(o.env, "BIND_HOST=127.0.0.1", "GATEWAY_PORT="+p.String(), "MINISTACK_REGION=sa-east-1", "SFTP_ENABLED=0")
 	})
 }
 

@@ -98,17 +98,21 @@ func PrivateKafka(t testing.TB, n int, opts ...KafkaOption) *KafkaCluster {
 // paused, and knows its schemas again when it is started again. It ends with the test.
 func PrivateRegistry(t testing.TB) *Server {
 	t.Helper()
-	ctx, s := private(t)
-	server, err := s.registry(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("stack: private %s", server.describe())
-	t.Cleanup(func() {
-		logTail(t, server)
-		server.close()
-	})
-	return server
+	return privately(t, func(ctx context.Context, s *setup) (*Server, error) { return s.registry(ctx) })
+}
+
+// PrivatePostgres starts a PostgreSQL of the test's own, which may be stopped, killed and paused, and has its data
+// again when it is started again. Its Addr is the DSN of the database postgres, as superuser. It ends with the test.
+func PrivatePostgres(t testing.TB) *Server {
+	t.Helper()
+	return privately(t, func(ctx context.Context, s *setup) (*Server, error) { return s.postgres(ctx) })
+}
+
+// PrivateMinistack starts an emulator of the test's own that executes state machines; it may be stopped, killed and paused, and
+// knows nothing of what it knew when it is started again. It ends with the test.
+func PrivateMinistack(t testing.TB, opts ...MinistackOption) *Server {
+	t.Helper()
+	return privately(t, func(ctx context.Context, s *setup) (*Server, error) { return s.ministack(ctx, opts...) })
 }
 
 // PrivateConnect starts a distributed worker of Apache Kafka Connect on the JVM, of the test's own, which may be stopped, killed and
@@ -116,9 +120,16 @@ func PrivateRegistry(t testing.TB) *Server {
 // to those of another. Its Addr is the URL of its REST API. It ends with the test.
 func PrivateConnect(t testing.TB, bootstrap string, opts ...ConnectOption) *Server {
 	t.Helper()
+	name := Name(t)
+	return privately(t, func(ctx context.Context, s *setup) (*Server, error) { return s.connect(ctx, bootstrap, name, opts...) })
+}
+
+// privately starts a server that belongs to t.
+func privately(t testing.TB, open func(context.Context, *setup) (*Server, error)) *Server {
+	t.Helper()
 	ctx, s := private(t)
 	began := time.Now()
-	server, err := s.connect(ctx, bootstrap, Name(t), opts...)
+	server, err := open(ctx, s)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -54,7 +54,7 @@ func services() []service {
 		{nameRegistry, "SCHEMA_REGISTRY_URL", single((*setup).registry)},
 		{namePostgres, "POSTGRES_DSN", single((*setup).postgres)},
 		{nameMoto, "STEPFUNCTIONS_ENDPOINT", single((*setup).moto)},
-		{nameMinistack, "MINISTACK_ENDPOINT", single((*setup).ministack)},
+		{nameMinistack, "MINISTACK_ENDPOINT", single(func(s *setup, ctx context.Context) (*Server, error) { return s.ministack(ctx) })},
 	}
 }
 
