@@ -210,7 +210,7 @@ func settings(b *blueprint, worker config.Values) task.Settings {
 		CommitInterval:     worker.Duration("offset.flush.interval.ms"),
 		CommitTimeout:      worker.Duration("offset.flush.timeout.ms"),
 		ShutdownTimeout:    worker.Duration("task.shutdown.graceful.timeout.ms"),
-		Lease:              v.Duration("fencing.lease.ms"),
+		Lease:              lease(v.Duration("fencing.lease.ms"), b.props.consumer(0)),
 		OutOfRangeEarliest: v.String("offset.out.of.range") == "earliest",
 		StartAtLatest:      b.props.consumer(0)["auto.offset.reset"] == "latest",
 		ErrorRetryTimeout:  v.Duration("errors.retry.timeout"),

@@ -4,6 +4,9 @@ import (
 	"maps"
 	"strconv"
 	"strings"
+	"time"
+
+	"github.com/stepconnect/stepconnect/connector/config"
 )
 
 // clientProps are the Java client properties of one connector's clients. Each client's are, from
@@ -26,11 +29,43 @@ func (p clientProps) group() string {
 }
 
 func (p clientProps) consumer(task int) map[string]string {
-	return p.merge("consumer", map[string]string{
-		"group.id":          "connect-" + p.name,
-		"client.id":         "connector-consumer-" + p.name + "-" + strconv.Itoa(task),
-		"auto.offset.reset": "earliest",
+	props := p.merge("consumer", map[string]string{
+		"group.id":           "connect-" + p.name,
+		"client.id":          "connector-consumer-" + p.name + "-" + strconv.Itoa(task),
+		"auto.offset.reset":  "earliest",
+		"session.timeout.ms": strconv.FormatInt(p.workerSession().Milliseconds(), 10),
 	})
+	if _, set := props["heartbeat.interval.ms"]; !set && session(props) > 0 {
+		props["heartbeat.interval.ms"] = strconv.FormatInt(min(3*time.Second, session(props)/3).Milliseconds(), 10)
+	}
+	return props
+}
+
+// workerSession is how long a worker may be silent, and with it each of its tasks: a group that waits longer for the
+// dead tasks of a dead worker would keep their partitions from the tasks that have taken their place.
+func (p clientProps) workerSession() time.Duration {
+	if d := session(p.worker); d > 0 {
+		return d
+	}
+	return 10 * time.Second
+}
+
+// session reads session.timeout.ms; 0 for none.
+func session(props map[string]string) time.Duration {
+	ms, err := strconv.ParseInt(config.Trim(props["session.timeout.ms"]), 10, 32)
+	if err != nil || ms < 0 {
+		return 0 // the client refuses it, in better words
+	}
+	return time.Duration(ms) * time.Millisecond
+}
+
+// lease bounds fencing.lease.ms, which the worker's file may have put above the session that it gives all consumers: a
+// lease that outlives the session would let two members start the same change.
+func lease(configured time.Duration, consumer map[string]string) time.Duration {
+	if s := session(consumer); s > 0 && configured >= s && consumer["group.protocol"] != "consumer" {
+		return s / 2
+	}
+	return configured
 }
 
 func (p clientProps) producer(task int) map[string]string {

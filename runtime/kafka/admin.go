@@ -26,10 +26,20 @@ type AdminConfig struct {
 // ctx has no deadline gets 30 s. Errors name the topic or group, and are connector.Retryable when
 // the same call may succeed later.
 type Admin struct {
-	a     *ck.AdminClient
+	cfg   AdminConfig
 	set   settings
-	token tokenKeeper
 	calls gate
+
+	mu      sync.Mutex // guards handle
+	handle  *adminHandle
+	retired sync.WaitGroup // handles that have been replaced and are not freed yet
+}
+
+// adminHandle is one client of the library. It is freed when nobody is inside it.
+type adminHandle struct {
+	c     *ck.AdminClient
+	token tokenKeeper
+	calls sync.WaitGroup
 	logs  sync.WaitGroup
 }
 
@@ -44,15 +54,54 @@ func OpenAdmin(ctx context.Context, cfg AdminConfig) (*Admin, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := ck.NewAdminClient(set.configMap())
-	if err != nil {
-		return nil, set.openError("admin client", err)
-	}
-	a := &Admin{a: client, set: set, token: tokenKeeper{fetch: cfg.Token}}
-	if lines := client.Logs(); lines != nil {
-		a.logs.Go(func() { forwardLogs(lines, orDiscard(cfg.Log)) })
+	a := &Admin{cfg: cfg, set: set}
+	if a.handle, err = a.open(); err != nil {
+		return nil, err
 	}
 	return a, nil
+}
+
+func (a *Admin) open() (*adminHandle, error) {
+	client, err := ck.NewAdminClient(a.set.configMap())
+	if err != nil {
+		return nil, a.set.openError("admin client", err)
+	}
+	h := &adminHandle{c: client, token: tokenKeeper{fetch: a.cfg.Token}}
+	if lines := client.Logs(); lines != nil {
+		h.logs.Go(func() { forwardLogs(lines, orDiscard(a.cfg.Log)) })
+	}
+	return h, nil
+}
+
+// use gives the present handle; the caller is inside it until calls.Done.
+func (a *Admin) use() *adminHandle {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.handle.calls.Add(1)
+	return a.handle
+}
+
+// replace makes another client of the library in place of one that cannot be trusted any more.
+func (a *Admin) replace(old *adminHandle) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.handle != old {
+		return nil
+	}
+	h, err := a.open()
+	if err != nil {
+		return err
+	}
+	a.handle = h
+	a.retired.Go(old.free)
+	return nil
+}
+
+// free waits for those who are inside. Nobody comes any more.
+func (h *adminHandle) free() {
+	h.calls.Wait()
+	h.c.Close()
+	h.logs.Wait()
 }
 
 // Close waits for calls that are under way and frees the client. A second Close returns ErrClosed.
@@ -64,8 +113,8 @@ func (a *Admin) Close(ctx context.Context) error {
 	go func() {
 		defer close(done)
 		a.calls.wg.Wait()
-		a.a.Close()
-		a.logs.Wait()
+		a.handle.free()
+		a.retired.Wait()
 	}()
 	select {
 	case <-done:
@@ -76,7 +125,7 @@ func (a *Admin) Close(ctx context.Context) error {
 }
 
 // ask runs one request: with the client kept alive, a token that is good, and a deadline.
-func ask[T any](ctx context.Context, a *Admin, what string, call func(ctx context.Context) (T, error)) (T, error) {
+func ask[T any](ctx context.Context, a *Admin, what string, call func(ctx context.Context, c *ck.AdminClient) (T, error)) (T, error) {
 	var zero T
 	if err := a.calls.enter(); err != nil {
 		return zero, err
@@ -87,12 +136,17 @@ func ask[T any](ctx context.Context, a *Admin, what string, call func(ctx contex
 		ctx, cancel = context.WithTimeout(ctx, adminTimeout)
 		defer cancel()
 	}
-	if a.usesTokens() {
-		if err := a.token.keep(ctx, a.a); err != nil {
-			return zero, fmt.Errorf("%s: %w", what, err)
+	v, err := once(ctx, a, call)
+	for wait := 100 * time.Millisecond; err != nil && elsewhere(codeOf(err)) && wait < 5*time.Second; wait *= 2 {
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
 		}
+		if ctx.Err() != nil {
+			break
+		}
+		v, err = once(ctx, a, call)
 	}
-	v, err := call(ctx)
 	switch {
 	case err == nil:
 		return v, nil
@@ -104,21 +158,42 @@ func ask[T any](ctx context.Context, a *Admin, what string, call func(ctx contex
 	return zero, classify(fmt.Errorf("%s: %w", what, err))
 }
 
+// once is one attempt. The library keeps to the coordinator of a group that it has found once, whatever that
+// answers (librdkafka 2.15): after a broker's restart it would ask the wrong one for ever. A new client looks again.
+func once[T any](ctx context.Context, a *Admin, call func(ctx context.Context, c *ck.AdminClient) (T, error)) (v T, err error) {
+	h := a.use()
+	defer h.calls.Done()
+	if a.usesTokens() {
+		if err := h.token.keep(ctx, h.c); err != nil {
+			return v, err
+		}
+	}
+	if v, err = call(ctx, h.c); codeOf(err) == ck.ErrNotCoordinator {
+		err = errors.Join(err, a.replace(h))
+	}
+	return v, err
+}
+
+// elsewhere says which answers mean that a group's coordinator is another broker by now, or will answer soon.
+func elsewhere(code ck.ErrorCode) bool {
+	return code == ck.ErrNotCoordinator || code == ck.ErrCoordinatorNotAvailable || code == ck.ErrCoordinatorLoadInProgress
+}
+
 func (a *Admin) usesTokens() bool {
 	return a.set.sasl() && strings.EqualFold(a.set["sasl.mechanism"], "OAUTHBEARER") && a.set["sasl.oauthbearer.method"] != "oidc" &&
 		a.set["enable.sasl.oauthbearer.unsecure.jwt"] != "true"
 }
 
 // asking is ask for calls that give nothing but an error.
-func asking(ctx context.Context, a *Admin, what string, call func(ctx context.Context) error) error {
-	_, err := ask(ctx, a, what, func(ctx context.Context) (struct{}, error) { return struct{}{}, call(ctx) })
+func asking(ctx context.Context, a *Admin, what string, call func(ctx context.Context, c *ck.AdminClient) error) error {
+	_, err := ask(ctx, a, what, func(ctx context.Context, c *ck.AdminClient) (struct{}, error) { return struct{}{}, call(ctx, c) })
 	return err
 }
 
 // ClusterID gives the cluster's id.
 func (a *Admin) ClusterID(ctx context.Context) (string, error) {
-	return ask(ctx, a, "cluster id", func(ctx context.Context) (string, error) {
-		d, err := a.a.DescribeCluster(ctx)
+	return ask(ctx, a, "cluster id", func(ctx context.Context, c *ck.AdminClient) (string, error) {
+		d, err := c.DescribeCluster(ctx)
 		if err != nil || d.ClusterID == nil {
 			return "", err
 		}
@@ -131,9 +206,9 @@ func (a *Admin) TopicIDs(ctx context.Context, topics []string) (map[string]strin
 	if len(topics) == 0 {
 		return nil, nil
 	}
-	return ask(ctx, a, "ids of topics "+strings.Join(topics, ", "), func(ctx context.Context) (map[string]string, error) {
+	return ask(ctx, a, "ids of topics "+strings.Join(topics, ", "), func(ctx context.Context, c *ck.AdminClient) (map[string]string, error) {
 		// A broker refuses a request that names a topic twice.
-		ids, err := describeTopics(ctx, a.a, slices.Compact(slices.Sorted(slices.Values(topics))))
+		ids, err := describeTopics(ctx, c, slices.Compact(slices.Sorted(slices.Values(topics))))
 		if err != nil {
 			return nil, err
 		}
@@ -153,7 +228,7 @@ func (a *Admin) TopicIDs(ctx context.Context, topics []string) (map[string]strin
 
 // Topics gives the names of all topics that this client may see, sorted, without Kafka's internal ones.
 func (a *Admin) Topics(ctx context.Context) ([]string, error) {
-	return ask(ctx, a, "list topics", func(ctx context.Context) ([]string, error) {
+	return ask(ctx, a, "list topics", func(ctx context.Context, _ *ck.AdminClient) ([]string, error) {
 		m, err := a.metadata(ctx, nil)
 		if err != nil {
 			return nil, err
@@ -172,8 +247,8 @@ func (a *Admin) Topics(ctx context.Context) ([]string, error) {
 
 // Partitions gives the number of partitions of topic, 0 when it does not exist.
 func (a *Admin) Partitions(ctx context.Context, topic string) (int, error) {
-	return ask(ctx, a, "partitions of topic "+topic, func(ctx context.Context) (int, error) {
-		ds, err := describeTopics(ctx, a.a, []string{topic})
+	return ask(ctx, a, "partitions of topic "+topic, func(ctx context.Context, c *ck.AdminClient) (int, error) {
+		ds, err := describeTopics(ctx, c, []string{topic})
 		if err != nil || len(ds) != 1 {
 			return 0, err
 		}
@@ -190,7 +265,9 @@ func (a *Admin) Partitions(ctx context.Context, topic string) (int, error) {
 // metadata asks for one topic or, with nil, for all. The C call ends by its timeout only.
 func (a *Admin) metadata(ctx context.Context, topic *string) (*ck.Metadata, error) {
 	return await(ctx, &a.calls, func() (*ck.Metadata, error) {
-		return a.a.GetMetadata(topic, topic == nil, timeoutMillis(ctx, adminTimeout))
+		h := a.use()
+		defer h.calls.Done()
+		return h.c.GetMetadata(topic, topic == nil, timeoutMillis(ctx, adminTimeout))
 	})
 }
 
@@ -204,8 +281,8 @@ type TopicSpec struct {
 
 // CreateTopic makes a topic and reports whether it did: one that exists is left as it is.
 func (a *Admin) CreateTopic(ctx context.Context, t TopicSpec) (created bool, err error) {
-	return ask(ctx, a, "create topic "+t.Name, func(ctx context.Context) (bool, error) {
-		results, err := a.a.CreateTopics(ctx, []ck.TopicSpecification{{
+	return ask(ctx, a, "create topic "+t.Name, func(ctx context.Context, c *ck.AdminClient) (bool, error) {
+		results, err := c.CreateTopics(ctx, []ck.TopicSpecification{{
 			Topic: t.Name, NumPartitions: t.Partitions, ReplicationFactor: t.ReplicationFactor, Config: t.Config,
 		}}, ck.SetAdminOperationTimeout(time.Duration(timeoutMillis(ctx, adminTimeout))*time.Millisecond))
 		if err != nil {
@@ -226,8 +303,8 @@ func (a *Admin) CreateTopic(ctx context.Context, t TopicSpec) (created bool, err
 
 // DescribeTopicConfig gives the topic's configuration, defaults included.
 func (a *Admin) DescribeTopicConfig(ctx context.Context, topic string) (map[string]string, error) {
-	return ask(ctx, a, "configuration of topic "+topic, func(ctx context.Context) (map[string]string, error) {
-		results, err := a.a.DescribeConfigs(ctx, []ck.ConfigResource{{Type: ck.ResourceTopic, Name: topic}})
+	return ask(ctx, a, "configuration of topic "+topic, func(ctx context.Context, c *ck.AdminClient) (map[string]string, error) {
+		results, err := c.DescribeConfigs(ctx, []ck.ConfigResource{{Type: ck.ResourceTopic, Name: topic}})
 		if err != nil {
 			return nil, err
 		}
@@ -252,8 +329,8 @@ func (a *Admin) Offsets(ctx context.Context, parts []task.Partition) (map[task.P
 	if len(parts) == 0 {
 		return nil, nil
 	}
-	return ask(ctx, a, "offsets of "+names(parts), func(ctx context.Context) (map[task.Partition]Range, error) {
-		return listRanges(ctx, a.a, parts, ck.IsolationLevelReadCommitted)
+	return ask(ctx, a, "offsets of "+names(parts), func(ctx context.Context, c *ck.AdminClient) (map[task.Partition]Range, error) {
+		return listRanges(ctx, c, parts, ck.IsolationLevelReadCommitted)
 	})
 }
 
@@ -262,8 +339,8 @@ func (a *Admin) EndOffsets(ctx context.Context, parts []task.Partition) (map[tas
 	if len(parts) == 0 {
 		return nil, nil
 	}
-	return ask(ctx, a, "end offsets of "+names(parts), func(ctx context.Context) (map[task.Partition]int64, error) {
-		return listOffsets(ctx, a.a, parts, ck.LatestOffsetSpec, ck.IsolationLevelReadCommitted)
+	return ask(ctx, a, "end offsets of "+names(parts), func(ctx context.Context, c *ck.AdminClient) (map[task.Partition]int64, error) {
+		return listOffsets(ctx, c, parts, ck.LatestOffsetSpec, ck.IsolationLevelReadCommitted)
 	})
 }
 

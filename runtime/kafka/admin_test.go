@@ -286,3 +286,29 @@ func BenchmarkPoll(b *testing.B) {
 		}
 	}
 }
+
+// A group's coordinator moves when its broker restarts; see once.
+func TestAdminFollowsAGroupToItsNewCoordinator(t *testing.T) {
+	c := cluster(t, kfake.NumBrokers(3), kfake.SeedTopics(1, "t"))
+	a := admin(t, client(c))
+	positions := []task.Position{{Partition: task.Partition{Topic: "t"}, Offset: 7}}
+	for range 6 {
+		was := c.CoordinatorFor("g")
+		for range 100 {
+			if c.RehashCoordinators(); c.CoordinatorFor("g") != was {
+				break
+			}
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		if g, err := a.DescribeGroup(ctx, "g"); err != nil {
+			t.Fatalf("%+v, %v", g, err)
+		}
+		if err := a.AlterGroupOffsets(ctx, "g", positions); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := a.GroupOffsets(ctx, "g"); err != nil {
+			t.Fatal(err)
+		}
+		cancel()
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"strings"
 
+	ck "github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	"github.com/stepconnect/stepconnect/connector"
 	"github.com/stepconnect/stepconnect/runtime/task"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -31,8 +32,8 @@ func (a *Admin) DeleteGroupOffsets(ctx context.Context, group string, parts []ta
 	if len(parts) == 0 {
 		return nil
 	}
-	return asking(ctx, a, "delete offsets of group "+group, func(ctx context.Context) error {
-		opts, err := a.set.franz(a.token.fetch)
+	return asking(ctx, a, "delete offsets of group "+group, func(ctx context.Context, _ *ck.AdminClient) error {
+		opts, err := a.set.franz(a.cfg.Token)
 		if err != nil {
 			return err
 		}

@@ -25,8 +25,8 @@ type Member struct {
 
 // DescribeGroup gives a group's state and members. A group that does not exist is Dead and has none.
 func (a *Admin) DescribeGroup(ctx context.Context, group string) (Group, error) {
-	return ask(ctx, a, "describe group "+group, func(ctx context.Context) (Group, error) {
-		res, err := a.a.DescribeConsumerGroups(ctx, []string{group})
+	return ask(ctx, a, "describe group "+group, func(ctx context.Context, c *ck.AdminClient) (Group, error) {
+		res, err := c.DescribeConsumerGroups(ctx, []string{group})
 		if err != nil {
 			return Group{}, err
 		}
@@ -57,8 +57,8 @@ func (a *Admin) DescribeGroup(ctx context.Context, group string) (Group, error) 
 // GroupOffsets gives what the group committed: offsets with their metadata, sorted; none for a
 // group that does not exist.
 func (a *Admin) GroupOffsets(ctx context.Context, group string) ([]task.Position, error) {
-	return ask(ctx, a, "offsets of group "+group, func(ctx context.Context) ([]task.Position, error) {
-		res, err := a.a.ListConsumerGroupOffsets(ctx, []ck.ConsumerGroupTopicPartitions{{Group: group}})
+	return ask(ctx, a, "offsets of group "+group, func(ctx context.Context, c *ck.AdminClient) ([]task.Position, error) {
+		res, err := c.ListConsumerGroupOffsets(ctx, []ck.ConsumerGroupTopicPartitions{{Group: group}})
 		if err != nil {
 			if codeOf(err) == ck.ErrGroupIDNotFound {
 				return nil, nil
@@ -92,8 +92,8 @@ func (a *Admin) AlterGroupOffsets(ctx context.Context, group string, positions [
 	if len(positions) == 0 {
 		return nil
 	}
-	return asking(ctx, a, "alter offsets of group "+group, func(ctx context.Context) error {
-		res, err := a.a.AlterConsumerGroupOffsets(ctx, []ck.ConsumerGroupTopicPartitions{{Group: group, Partitions: offsets(positions)}})
+	return asking(ctx, a, "alter offsets of group "+group, func(ctx context.Context, c *ck.AdminClient) error {
+		res, err := c.AlterConsumerGroupOffsets(ctx, []ck.ConsumerGroupTopicPartitions{{Group: group, Partitions: offsets(positions)}})
 		if err != nil {
 			return groupActive(err)
 		}
@@ -111,8 +111,8 @@ func (a *Admin) AlterGroupOffsets(ctx context.Context, group string, positions [
 // DeleteGroup removes a group with all its offsets; one that does not exist counts as removed. A
 // group with members is ErrGroupActive.
 func (a *Admin) DeleteGroup(ctx context.Context, group string) error {
-	return asking(ctx, a, "delete group "+group, func(ctx context.Context) error {
-		res, err := a.a.DeleteConsumerGroups(ctx, []string{group})
+	return asking(ctx, a, "delete group "+group, func(ctx context.Context, c *ck.AdminClient) error {
+		res, err := c.DeleteConsumerGroups(ctx, []string{group})
 		if err != nil {
 			return groupActive(err)
 		}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	ck "github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	"github.com/stepconnect/stepconnect/connector"
 )
 
@@ -55,6 +56,9 @@ func ensureOnce(ctx context.Context, a *Admin, t InternalTopic, log *slog.Logger
 	switch {
 	case unauthorized(codeOf(err)):
 		log.Warn("cleanup.policy of an internal topic could not be checked", "topic", t.Name, "error", err)
+	case codeOf(err) == ck.ErrUnknownTopicOrPart:
+		// It has just been made, here or by another worker, and the broker that was asked does not know yet.
+		return 0, connector.Retryable(fmt.Errorf("%s: %w", t.Key, err))
 	case err != nil:
 		return 0, fmt.Errorf("%s: %w", t.Key, err)
 	default:

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -50,6 +51,12 @@ func start(t *testing.T, n int) *cluster {
 
 func startOn(t *testing.T, bootstrap string, n int) *cluster {
 	t.Helper()
+	return startWith(t, bootstrap, n, nil)
+}
+
+// startWith starts workers whose properties are changed; "" takes one out.
+func startWith(t *testing.T, bootstrap string, n int, change map[string]string) *cluster {
+	t.Helper()
 	c := &cluster{t: t, bootstrap: bootstrap, group: stack.Name(t)}
 	var err error
 	if c.kafka, err = kgo.NewClient(kgo.SeedBrokers(strings.Split(c.bootstrap, ",")...)); err != nil {
@@ -60,6 +67,8 @@ func startOn(t *testing.T, bootstrap string, n int) *cluster {
 		props := worker.Distributed(t, c.bootstrap, c.group)
 		props["session.timeout.ms"], props["heartbeat.interval.ms"] = fmt.Sprint(session.Milliseconds()), "500"
 		props["consumer.session.timeout.ms"], props["consumer.heartbeat.interval.ms"] = fmt.Sprint(session.Milliseconds()), "500"
+		maps.Copy(props, change)
+		maps.DeleteFunc(props, func(_, v string) bool { return v == "" })
 		c.props = append(c.props, props)
 		c.workers = append(c.workers, worker.Launch(t, props))
 	}
