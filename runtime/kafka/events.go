@@ -64,11 +64,11 @@ func (s *Source) trouble(ctx context.Context, e ck.Error) error {
 	return nil
 }
 
-// rejectedCredentials tells a broker that said no from one that went away while it was asked, and
-// from a token that could not be fetched: those pass.
+// rejectedCredentials tells a broker that said no from one that went away while it was asked, from a
+// token that could not be fetched, and from a log-in too soon after the last (unauthorized): those pass.
 func rejectedCredentials(e ck.Error) bool {
 	text := strings.ToLower(e.Error())
-	for _, passes := range []string{"transport", "disconnect", "timed out", "connection", "failed to acquire", "token expired"} {
+	for _, passes := range []string{"transport", "disconnect", "timed out", "connection", "failed to acquire", "token expired", "current sasl state"} {
 		if strings.Contains(text, passes) {
 			return false
 		}

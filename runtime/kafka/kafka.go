@@ -30,6 +30,11 @@ var ErrGroupActive = errors.New("the consumer group still has members")
 // Fenced reports whether err says that this member lost its membership (ErrFenced).
 func Fenced(err error) bool { return errors.Is(err, ErrFenced) }
 
+// refusedClient says whether an event means that the cluster will not have this client as it is configured.
+func refusedClient(e ck.Error) bool {
+	return unauthorized(e.Code()) || e.Code() == ck.ErrAuthentication && rejectedCredentials(e)
+}
+
 func codeOf(err error) ck.ErrorCode {
 	if e, ok := errors.AsType[ck.Error](err); ok {
 		return e.Code()
@@ -64,12 +69,12 @@ func fencing(code ck.ErrorCode) bool {
 	return false
 }
 
-// unauthorized says which errors an operator has to act on: the cluster knows the client and says no.
+// unauthorized says which errors an operator has to act on: the cluster knows the client and says no. ILLEGAL_SASL_STATE
+// is none of them: brokers answer so where a connection was to log in again within a second of the last time (KIP-368).
 func unauthorized(code ck.ErrorCode) bool {
 	switch code {
 	case ck.ErrTopicAuthorizationFailed, ck.ErrGroupAuthorizationFailed, ck.ErrClusterAuthorizationFailed,
-		ck.ErrTransactionalIDAuthorizationFailed, ck.ErrSaslAuthenticationFailed, ck.ErrUnsupportedSaslMechanism,
-		ck.ErrIllegalSaslState:
+		ck.ErrTransactionalIDAuthorizationFailed, ck.ErrSaslAuthenticationFailed, ck.ErrUnsupportedSaslMechanism:
 		return true
 	}
 	return false

@@ -39,6 +39,10 @@ type Membership struct {
 	log      *slog.Logger
 	writing  chan struct{} // holds one while a transaction is open
 
+	// Of Run's goroutine.
+	joined bool      // the group has had this member
+	warned time.Time // when a refusal was last logged
+
 	mu      sync.Mutex // guards the fields below
 	office  *office
 	terms   int64
@@ -112,7 +116,8 @@ func (m *Membership) setOffice(o *office) {
 }
 
 // Run joins the group and stays in it until ctx ends; then it leaves, so that the others know at once. An
-// error means that this worker cannot be in this group: the group is of another kind, or the cluster refuses it.
+// error means that this worker cannot be in this group: the group is of another kind, or the cluster refuses it from the
+// start. A refusal that comes later is waited out: permissions are changed and put right while workers run.
 func (m *Membership) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		err := m.serve(ctx)
@@ -174,8 +179,13 @@ func (m *Membership) trouble(e ck.Error, resign context.CancelCauseFunc) error {
 		return fmt.Errorf("group.id %s: the group has members of another kind, such as JVM Kafka Connect workers; stop them first or name another group.id: %w", m.cfg.Group, e)
 	case code == ck.ErrInvalidSessionTimeout:
 		return fmt.Errorf("session.timeout.ms=%d is not within the broker's group.min.session.timeout.ms and group.max.session.timeout.ms: %w", m.cfg.Session.Milliseconds(), e)
-	case unauthorized(code) || code == ck.ErrAuthentication && rejectedCredentials(e):
+	case refusedClient(e) && !m.joined:
 		return fmt.Errorf("the cluster refused the worker group %s (%s): %w", m.cfg.Group, m.consumer.explain(), e)
+	case refusedClient(e):
+		if now := time.Now(); now.Sub(m.warned) >= logEvery {
+			m.warned = now
+			m.log.Warn("the cluster refuses the worker group now; trying again ("+m.consumer.explain()+"): "+e.Error(), "group", m.cfg.Group)
+		}
 	case e.IsFatal():
 		resign(e)
 	default:
@@ -198,6 +208,7 @@ type stay struct {
 func (s *stay) rebalance(ctx context.Context, ev ck.Event) error {
 	switch e := ev.(type) {
 	case ck.AssignedPartitions:
+		s.joined = true
 		for i := range e.Partitions {
 			e.Partitions[i].Offset = ck.OffsetEnd
 		}

@@ -46,6 +46,7 @@ type TopicLog struct {
 	warned map[ck.ErrorCode]time.Time
 
 	mu    sync.Mutex // guards the fields below
+	read  bool       // the cluster has let the topic be read, if only its end
 	next  []int64    // of each partition
 	moved chan struct{}
 }
@@ -102,7 +103,8 @@ func (l *TopicLog) position() (sum int64) {
 }
 
 // Read implements store.Log. An error other than ctx's means that the log can not be read on by this process: the
-// topic was truncated or made anew, or the cluster refuses the client.
+// topic was truncated or made anew, or the cluster refuses the client from the start. A client that it has let read before
+// goes on asking: passwords and permissions are changed and put right while workers run.
 func (l *TopicLog) Read(ctx context.Context, from int64) ([]store.Entry, int64, error) {
 	if err := l.calls.enter(); err != nil {
 		return nil, from, err
@@ -156,12 +158,19 @@ func (l *TopicLog) Read(ctx context.Context, from int64) ([]store.Entry, int64, 
 func (l *TopicLog) pass(partition int32, next int64) int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.read = true
 	if next > l.next[partition] {
 		l.next[partition] = next
 		close(l.moved)
 		l.moved = make(chan struct{})
 	}
 	return l.position()
+}
+
+func (l *TopicLog) begun() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.read
 }
 
 // trouble decides which errors of the client end the reading.
@@ -171,7 +180,7 @@ func (l *TopicLog) trouble(e ck.Error) error {
 		return fmt.Errorf("reader of topic %s cannot go on: %w", l.cfg.Topic, e)
 	case code == ck.ErrAutoOffsetReset || code == ck.ErrOffsetOutOfRange || code == ck.ErrLogTruncation:
 		return fmt.Errorf("topic %s was truncated or made anew while it was read; check it and start the worker again: %w", l.cfg.Topic, e)
-	case unauthorized(code) || code == ck.ErrAuthentication && rejectedCredentials(e):
+	case refusedClient(e) && !l.begun():
 		return fmt.Errorf("the cluster refused to let topic %s be read (%s): %w", l.cfg.Topic, l.set.explain(), e)
 	default:
 		l.warn(code, e)
@@ -185,7 +194,7 @@ func (l *TopicLog) warn(code ck.ErrorCode, err error) {
 		return
 	}
 	l.warned[code] = now
-	l.log.Warn("internal topic cannot be read now; trying again: "+err.Error(), "topic", l.cfg.Topic)
+	l.log.Warn("internal topic cannot be read now; trying again ("+l.set.explain()+"): "+err.Error(), "topic", l.cfg.Topic)
 }
 
 // End implements store.Log. It asks the brokers until they answer.
@@ -203,7 +212,7 @@ func (l *TopicLog) End(ctx context.Context) (int64, error) {
 			}
 			return sum, nil
 		}
-		if errors.Is(err, ErrClosed) || unauthorized(codeOf(err)) {
+		if errors.Is(err, ErrClosed) || unauthorized(codeOf(err)) && !l.begun() {
 			return 0, err
 		}
 		// The admin client does not look for a new leader by itself: after a restart of the broker it would ask under the

@@ -67,6 +67,7 @@ type KafkaOption func(*kafkaOptions)
 
 type kafkaOptions struct {
 	scram map[string]string
+	oauth bool
 	tls   bool
 	extra map[string]string
 }
@@ -74,6 +75,15 @@ type kafkaOptions struct {
 // WithSCRAM makes clients log in by SASL/SCRAM-SHA-512 and makes one user; give it again for more.
 func WithSCRAM(user, password string) KafkaOption {
 	return func(o *kafkaOptions) { o.scram[user] = password }
+}
+
+// WithOAuthBearer makes clients log in by SASL/OAUTHBEARER. The brokers take Kafka's unsecured tokens: JSON web tokens
+// with "alg":"none", whose "exp" they look at. A connection ends reauthenticate after its last log-in.
+func WithOAuthBearer(reauthenticate time.Duration) KafkaOption {
+	return func(o *kafkaOptions) {
+		o.oauth = true
+		o.extra["connections.max.reauth.ms"] = strconv.FormatInt(reauthenticate.Milliseconds(), 10)
+	}
 }
 
 // WithTLS makes clients connect by TLS; the brokers' certificate is for 127.0.0.1 and
@@ -88,15 +98,26 @@ func WithProperty(key, value string) KafkaOption {
 // protocol is the value of security.protocol that clients need.
 func (o *kafkaOptions) protocol() string {
 	switch {
-	case o.tls && len(o.scram) > 0:
+	case o.tls && o.sasl() != "":
 		return "SASL_SSL"
 	case o.tls:
 		return "SSL"
-	case len(o.scram) > 0:
+	case o.sasl() != "":
 		return "SASL_PLAINTEXT"
 	default:
 		return "PLAINTEXT"
 	}
+}
+
+// sasl is the mechanism by which clients log in, "" for none.
+func (o *kafkaOptions) sasl() string {
+	switch {
+	case o.oauth:
+		return "OAUTHBEARER"
+	case len(o.scram) > 0:
+		return "SCRAM-SHA-512"
+	}
+	return ""
 }
 
 // Bootstrap is the value of bootstrap.servers: all nodes.
@@ -196,8 +217,13 @@ func (c *KafkaCluster) properties(i int, o *kafkaOptions) string {
 	}
 	set("offsets.topic.replication.factor", replicas)
 	set("default.replication.factor", replicas)
-	if len(o.scram) > 0 {
-		set("sasl.enabled.mechanisms", "SCRAM-SHA-512")
+	if m := o.sasl(); m != "" {
+		set("sasl.enabled.mechanisms", m)
+	}
+	if o.oauth {
+		set("listener.name.client.oauthbearer.sasl.jaas.config",
+			`org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="broker";`)
+	} else if len(o.scram) > 0 {
 		set("listener.name.client.scram-sha-512.sasl.jaas.config", "org.apache.kafka.common.security.scram.ScramLoginModule required;")
 	}
 	if o.tls {

@@ -195,16 +195,19 @@ func (p *Process) Ended(t testing.TB, within time.Duration) error {
 	}
 }
 
-// LogTail is the end of what the worker wrote.
-func (p *Process) LogTail() string {
+// Log is what the worker wrote.
+func (p *Process) Log() string {
 	b, err := os.ReadFile(p.log)
 	if err != nil {
 		return err.Error()
 	}
-	if len(b) > 6000 {
-		b = b[len(b)-6000:]
-	}
 	return string(b)
+}
+
+// LogTail is the end of what the worker wrote.
+func (p *Process) LogTail() string {
+	text := p.Log()
+	return text[max(0, len(text)-6000):]
 }
 
 // Response is an answer of the REST API with its body read.
