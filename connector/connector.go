@@ -101,6 +101,9 @@ type TaskContext struct {
 	// Share is the part of a connector-wide budget that is this task's now, from 0 to 1: its partitions
 	// by all partitions of the subscription. nil means 1. It is called concurrently and must not block.
 	Share func() float64
+	// Common gives the value that all tasks of the connector in this process share under a key; the first that asks
+	// has it made. It lives for as long as the connector has tasks here. nil: the task shares with nobody.
+	Common func(key string, create func() any) any
 }
 
 // Metrics is where plugins count. Names follow Prometheus' conventions without a prefix;

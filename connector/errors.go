@@ -20,6 +20,7 @@ type classified struct {
 	err   error
 	class Class
 	after time.Duration
+	slow  bool // the destination asks to slow down, and nothing is wrong
 }
 
 func (e *classified) Error() string { return e.err.Error() }
@@ -31,6 +32,18 @@ func Retryable(err error) error { return &classified{err: err, class: ClassRetry
 // RetryAfter is Retryable with the least wait that the destination asked for.
 func RetryAfter(err error, d time.Duration) error {
 	return &classified{err: err, class: ClassRetryable, after: d}
+}
+
+// Throttled is RetryAfter for a destination that asks to slow down. Nothing is wrong with the call, so the host does
+// not count it as a failed attempt.
+func Throttled(err error, d time.Duration) error {
+	return &classified{err: err, class: ClassRetryable, after: d, slow: true}
+}
+
+// IsThrottled reports whether err was marked by Throttled.
+func IsThrottled(err error) bool {
+	var c *classified
+	return errors.As(err, &c) && c.slow
 }
 
 // Rejected marks err as final for its records: they can never be delivered as they are.

@@ -239,18 +239,21 @@ func (w *Worker) build(ctx context.Context, inc *incarnation) (t *task.Task, p r
 	}
 	log := w.opts.Logger(LoggerTask).With("connector", inc.id.Connector, "task", inc.id.Task)
 	topics := &topicIDs{}
+	part := &share{otherwise: 1 / float64(max(1, b.values.Int("tasks.max"))), held: map[task.Partition]bool{}}
+	shared, leave := w.commons.join(inc.id.Connector)
 	cfg := task.Config{
 		Connector: inc.id.Connector, ID: inc.id.Task,
 		Settings: settings(b, w.opts.Config.Values), Pipeline: pipeline,
 		OpenSink: func(ctx context.Context) (connector.Sink, error) {
-			sink, err := w.openSink(ctx, b, inc, topics, log)
+			sink, err := w.openSink(ctx, b, inc, topics, part, shared, log)
 			if err == nil {
 				inc.sink.Store(&sink)
 			}
 			return sink, err
 		},
 		OpenSource: func(ctx context.Context, g task.Group) (task.Source, error) {
-			return w.openSource(ctx, b, inc, topics.around(g), log)
+			count := func(ctx context.Context, topics []string) (int, error) { return w.countPartitions(ctx, b, topics, log) }
+			return w.openSource(ctx, b, inc, part, part.around(topics.around(g), count), log)
 		},
 		Replay:   func(topic string, p int32, o int64) int { return store.EpochOf(inc.want.Replays, topic, p, o) },
 		Report:   func(s task.State, err error) { w.post(report{inc, s, err}) },
@@ -259,10 +262,10 @@ func (w *Worker) build(ctx context.Context, inc *incarnation) (t *task.Task, p r
 	if topic := cfg.Settings.DeadLetterTopic; topic != "" {
 		cfg.OpenDeadLetters = func(ctx context.Context) (task.Producer, error) { return w.openDeadLetters(ctx, b, inc, log) }
 	}
-	return task.New(cfg), policyOf(b), func() error { return closeAll(converters) }, nil
+	return task.New(cfg), policyOf(b), func() error { leave(); return closeAll(converters) }, nil
 }
 
-func (w *Worker) openSink(ctx context.Context, b *blueprint, inc *incarnation, topics *topicIDs, log *slog.Logger) (connector.Sink, error) {
+func (w *Worker) openSink(ctx context.Context, b *blueprint, inc *incarnation, topics *topicIDs, part *share, shared *common, log *slog.Logger) (connector.Sink, error) {
 	cluster, err := w.clusterID(ctx, b)
 	if err != nil {
 		return nil, err
@@ -273,9 +276,26 @@ func (w *Worker) openSink(ctx context.Context, b *blueprint, inc *incarnation, t
 		ClusterID: cluster, TopicID: topics.get,
 		ReplayEpoch: func(topic string, p int32, o int64) int { return store.EpochOf(inc.want.Replays, topic, p, o) },
 		MaxInFlight: b.values.Int("max.in.flight"),
-		// Each task gets an equal part, whatever partitions it has: their number is the group's to know.
-		Share: func() float64 { return 1 / float64(max(1, b.values.Int("tasks.max"))) },
+		Share:       part.now, Common: shared.get,
 	})
+}
+
+// countPartitions gives the partitions of topics in all.
+func (w *Worker) countPartitions(ctx context.Context, b *blueprint, topics []string, log *slog.Logger) (total int, err error) {
+	err = w.withCluster(ctx, b.props, log, func(c Cluster) error {
+		for _, topic := range topics {
+			n, err := c.Partitions(ctx, topic)
+			if err != nil {
+				return err
+			}
+			total += n
+		}
+		return nil
+	})
+	if err != nil {
+		log.Warn("the partitions of the topics could not be counted: the task's share of connector-wide limits stays as it was", "error", err)
+	}
+	return total, err
 }
 
 func (w *Worker) openDeadLetters(ctx context.Context, b *blueprint, inc *incarnation, log *slog.Logger) (task.Producer, error) {

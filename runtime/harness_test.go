@@ -224,6 +224,7 @@ func (p *probe) NewSink(_ context.Context, cfg config.Values, tc connector.TaskC
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.contexts = append(p.contexts, tc)
+	tc.Share() // as a sink with a budget
 	p.passwords = append(p.passwords, cfg.Password("endpoint.password").Reveal())
 	if p.openErr != nil {
 		return nil, p.openErr

@@ -37,6 +37,8 @@ type Cluster interface {
 	TopicIDs(ctx context.Context, topics []string) (map[string]string, error)
 	// CreateTopic makes a topic; one that exists is left as it is.
 	CreateTopic(ctx context.Context, name string, partitions, replicationFactor int) error
+	// Partitions counts the partitions of a topic, 0 when it does not exist.
+	Partitions(ctx context.Context, topic string) (int, error)
 	// EndOffsets gives the offset after the last record of each partition.
 	EndOffsets(ctx context.Context, parts []task.Partition) (map[task.Partition]int64, error)
 	// GroupOffsets gives what a group committed; none for a group that does not exist.

@@ -15,7 +15,7 @@ const patternInterval = 10 * time.Second
 
 // openSource joins the connector's group and watches over what the task reads: which topics, for
 // GET /connectors/{c}/topics, and which match topics.regex.
-func (w *Worker) openSource(ctx context.Context, b *blueprint, inc *incarnation, g task.Group, log *slog.Logger) (task.Source, error) {
+func (w *Worker) openSource(ctx context.Context, b *blueprint, inc *incarnation, part *share, g task.Group, log *slog.Logger) (task.Source, error) {
 	topics, match, err := subscription(b)
 	if err != nil {
 		return nil, err
@@ -29,6 +29,7 @@ func (w *Worker) openSource(ctx context.Context, b *blueprint, inc *incarnation,
 			return nil, joinClose(ctx, err, cluster)
 		}
 	}
+	part.subscribe(topics)
 	props := b.props.consumer(inc.id.Task)
 	start := props["auto.offset.reset"]
 	delete(props, "auto.offset.reset")
@@ -47,7 +48,7 @@ func (w *Worker) openSource(ctx context.Context, b *blueprint, inc *incarnation,
 		s.seen = func(topic string) { w.sawTopic(inc.id, topic) }
 	}
 	if cluster != nil {
-		s.watch(ctx, cluster, match, topics, log)
+		s.watch(ctx, cluster, match, topics, part, log)
 	}
 	return s, nil
 }
@@ -110,7 +111,7 @@ func (s *watchedSource) Close(ctx context.Context) error {
 
 // watch matches the topics again and again until Close. Its context keeps ctx's values alone: a source lives
 // longer than the opening of it.
-func (s *watchedSource) watch(ctx context.Context, c Cluster, match func(string) bool, topics []string, log *slog.Logger) {
+func (s *watchedSource) watch(ctx context.Context, c Cluster, match func(string) bool, topics []string, part *share, log *slog.Logger) {
 	s.cluster = c
 	sub, ok := s.Source.(resubscriber)
 	if !ok {
@@ -129,6 +130,7 @@ func (s *watchedSource) watch(ctx context.Context, c Cluster, match func(string)
 			now, err := matching(ctx, c, match)
 			if err == nil && !slices.Equal(now, topics) {
 				log.Info("topics that match topics.regex have changed", "topics", now)
+				part.subscribe(now) // before the rebalance that this brings
 				if err = sub.Resubscribe(now); err == nil {
 					topics = now
 				}

@@ -300,6 +300,11 @@ func (c cluster) CreateTopic(_ context.Context, name string, partitions, rf int)
 	return nil
 }
 
+func (c cluster) Partitions(_ context.Context, topic string) (int, error) {
+	defer c.lock()()
+	return len(c.b.topics[topic]), c.b.down
+}
+
 func (c cluster) EndOffsets(_ context.Context, parts []task.Partition) (map[task.Partition]int64, error) {
 	defer c.lock()()
 	ends := map[task.Partition]int64{}

@@ -39,6 +39,7 @@ type Worker struct {
 	log        *slog.Logger
 	statuses   *publisher
 	clusterIDs sync.Map // bootstrap.servers to cluster id
+	commons    commons
 	wake       chan struct{}
 
 	mu      sync.Mutex // guards the fields below

@@ -2,7 +2,6 @@ package stepfunctions
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -20,60 +19,53 @@ const (
 // for each call (Step Functions quotas).
 type quota struct{ account, region, call string }
 
-// budgets are the rates of starts that a task keeps to: its share of start.rate.limit over all calls, and for
-// each quota the pace that AWS was seen to allow, shared by the domains that spend it. Starts wait for
-// their turn before the call is made, so a shortage is slow, not a failure. It is safe for concurrent use.
+// budgets are the rates of starts that a task keeps to: a share of start.rate.limit over all calls, and for
+// each quota the pace that AWS was seen to allow. Starts wait for their turn before the call is made, so a shortage is
+// slow, not a failure. The tasks of the connector in one process keep to one pool. It is safe for concurrent use.
 type budgets struct {
-	limit   float64 // start.rate.limit, of the whole connector; 0 for none
+	pool    *pool
 	share   func() float64
-	total   *rate.Limiter
 	metrics connector.Metrics
-
-	mu sync.Mutex // guards by
-	by map[quota]*budget
+	by      map[quota]*budget
 }
 
 func newBudgets(limit float64, tc connector.TaskContext) *budgets {
-	b := &budgets{limit: limit, share: tc.Share, total: rate.NewLimiter(rate.Inf, 1), metrics: tc.Metrics, by: map[quota]*budget{}}
+	b := &budgets{share: tc.Share, metrics: tc.Metrics, by: map[quota]*budget{}}
 	if b.share == nil {
 		b.share = func() float64 { return 1 }
 	}
+	if tc.Common == nil {
+		b.pool = newPool()
+	} else {
+		b.pool = tc.Common("start budget", func() any { return newPool() }).(*pool)
+	}
+	b.pool.join(b, limit)
 	return b
 }
 
-// of gives the budget of a quota, the same for all who ask.
+// close gives the task's share back to the others.
+func (b *budgets) close() { b.pool.leave(b) }
+
+// of gives the budget of a quota, the same for all who ask. It is called while the sink is made.
 func (b *budgets) of(q quota) *budget {
-	b.mu.Lock()
-	defer b.mu.Unlock()
 	if known := b.by[q]; known != nil {
 		return known
 	}
-	made := &budget{of: b, turns: rate.NewLimiter(rate.Inf, 1), metrics: newBudgetMetrics(b.metrics, q)}
+	made := &budget{of: b, line: b.pool.line(q), metrics: newBudgetMetrics(b.metrics, q)}
 	b.by[q] = made
 	return made
 }
 
-// allowance is this task's share of start.rate.limit now, in starts per second; 0 means no limit. A task
-// without partitions has nothing to start and gets the least.
-func (b *budgets) allowance() float64 {
-	if b.limit == 0 {
-		return 0
-	}
-	return max(b.limit*min(max(b.share(), 0), 1), leastAllowance)
+// budget is what one task may start of one quota.
+type budget struct {
+	*line
+	of      *budgets
+	metrics budgetMetrics
 }
 
-// leastAllowance keeps a small share of a small limit from waiting for ever, in starts per second.
-const leastAllowance = 0.01
-
-// budget is the rate of starts of one quota.
-type budget struct {
-	of      *budgets
-	turns   *rate.Limiter
-	metrics budgetMetrics
-
-	mu   sync.Mutex // guards the rest
-	pace pace
-	used lastSecond
+// show the part of a rate that is this task's.
+func (b *budget) show(allowance, adapted, part float64) {
+	b.metrics.rate.Set(part * lower(allowance, adapted))
 }
 
 // take waits for a turn and gives the moment it was asked for, for throttled. The error is ctx's.
@@ -82,12 +74,12 @@ func (b *budget) take(ctx context.Context) (asked time.Time, err error) {
 	b.mu.Lock()
 	adapted := b.pace.rate(asked)
 	b.mu.Unlock()
-	allowance := b.of.allowance()
-	b.metrics.rate.Set(lower(allowance, adapted))
+	allowance, part := b.of.pool.allowance(b.of)
+	b.show(allowance, adapted, part)
 	for _, l := range [...]struct {
 		turns *rate.Limiter
 		rate  float64
-	}{{b.of.total, allowance}, {b.turns, adapted}} {
+	}{{b.of.pool.total, allowance}, {b.turns, adapted}} {
 		if err := wait(ctx, l.turns, l.rate); err != nil {
 			return asked, err
 		}
@@ -109,7 +101,8 @@ func (b *budget) throttled(asked time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.pace.throttled(now, asked, b.used.value(now)) {
-		b.metrics.rate.Set(lower(b.of.allowance(), b.pace.rate(now)))
+		allowance, part := b.of.pool.allowance(b.of)
+		b.show(allowance, b.pace.rate(now), part)
 	}
 }
 

@@ -191,6 +191,55 @@ func TestAConnectorsLimitIsDividedByTheTasksShares(t *testing.T) {
 	})
 }
 
+func TestTasksOfOneProcessLendEachOtherTheirShares(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		common := map[string]any{}
+		var all []*budget
+		var tasks []*budgets
+		for range 3 {
+			task := newTask(t)
+			task.Share = func() float64 { return 0.25 } // the last quarter belongs to another process
+			task.Common = func(key string, create func() any) any {
+				if common[key] == nil {
+					common[key] = create()
+				}
+				return common[key]
+			}
+			b := newBudgets(40, task.TaskContext)
+			tasks, all = append(tasks, b), append(all, b.of(quota{"1", "r", callStart}))
+		}
+		rate := func(busy ...*budget) float64 {
+			const each = 300
+			from := time.Now()
+			var done sync.WaitGroup
+			for _, b := range busy {
+				done.Go(func() {
+					for range each {
+						if _, err := b.take(t.Context()); err != nil {
+							t.Error(err)
+						}
+					}
+				})
+			}
+			done.Wait()
+			return float64(each*len(busy)) / time.Since(from).Seconds()
+		}
+		within := func(what string, got, want float64) {
+			if math.Abs(got-want) > want/20 {
+				t.Errorf("%s: %.1f starts/s, want %v", what, got, want)
+			}
+		}
+		within("all tasks busy", rate(all...), 30)
+		within("one task busy", rate(all[1]), 30)
+		tasks[0].close()
+		within("a task has gone", rate(all[1:]...), 20)
+		all[1].throttled(time.Now())
+		if a, b := all[1].pace.rate(time.Now()), all[2].pace.rate(time.Now()); a == 0 || a != b {
+			t.Errorf("what AWS allows one task is %v, and the other %v", a, b)
+		}
+	})
+}
+
 func TestWaitingForATurnEndsWithTheDelivery(t *testing.T) {
 	e := newEndpoint(t, "STANDARD")
 	s := newSink(t, newTask(t).TaskContext, settingsFor(e, "execution.type", "standard", "start.rate.limit", "0.1"))

@@ -64,6 +64,9 @@ func (v verdict) error(err error, slow time.Duration) error {
 	case actRetrySlowly:
 		return connector.RetryAfter(err, max(v.after, slow))
 	}
+	if v.reason == reasonThrottled {
+		return connector.Throttled(err, v.after)
+	}
 	return connector.RetryAfter(err, v.after)
 }
 

@@ -54,8 +54,10 @@ func TestEveryErrorOfACallMeansWhatTheTableSays(t *testing.T) {
 			if err == nil || class != tc.class || after != tc.after {
 				t.Errorf("class %v after %v: %v", class, after, err)
 			}
-			if n := task.metrics.Value("stepfunctions_call_errors_total", "domain", "clientes", "reason", tc.reason); n != 1 {
-				t.Errorf("%s is counted %v times", tc.reason, n)
+			failures := task.metrics.Value("stepfunctions_call_errors_total", "domain", "clientes", "reason", tc.reason)
+			slowed := task.metrics.Value("stepfunctions_throttled_calls_total", "account", "000000000000", "region", "sa-east-1", "call", callStart)
+			if throttled := tc.reason == "throttled"; failures+slowed != 1 || (slowed == 1) != throttled || connector.IsThrottled(err) != throttled {
+				t.Errorf("%s is counted %v times as a failure and %v times as throttled", tc.reason, failures, slowed)
 			}
 			if n := len(e.log("StartExecution")); n != 1 {
 				t.Errorf("%d attempts: the host owns retries", n)
@@ -66,6 +68,33 @@ func TestEveryErrorOfACallMeansWhatTheTableSays(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestEveryRowOfTheErrorTableHoldsForBothCalls(t *testing.T) {
+	for kind, machines := range map[string]string{"standard": "STANDARD", "express": "EXPRESS"} {
+		e, task := newEndpoint(t, machines), newTask(t)
+		s := newSink(t, task.TaskContext, settingsFor(e, "execution.type", kind, "batch.max.records", "1"))
+		for code, want := range verdicts {
+			s.router.domains[0].budgets[standard].pace, s.router.domains[0].budgets[express].pace = pace{}, pace{}
+			e.script(func(call) *reply { return fault(400, code) })
+			err := s.Deliver(t.Context(), connectortest.Freeze(change("Clientes", "u", "1", 7)))
+			class, after := connector.Classify(err)
+			ok := false
+			switch want.action {
+			case actAcknowledge:
+				ok = err == nil
+			case actRetry:
+				ok = class == connector.ClassRetryable && after == 0
+			case actRetrySlowly:
+				ok = class == connector.ClassRetryable && after == s.settings.slowRetry && strings.Contains(err.Error(), want.remedy)
+			case actReject:
+				ok = class == connector.ClassRejected
+			}
+			if !ok || err != nil && !strings.Contains(err.Error(), code) {
+				t.Errorf("%s of a %s start: class %v after %v: %v", code, kind, class, after, err)
+			}
+		}
 	}
 }
 

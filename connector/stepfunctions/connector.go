@@ -72,6 +72,7 @@ func newTaskSink(set *settings, tc connector.TaskContext) *Sink {
 		pool:     sync.Pool{New: func() any { return new(prepared) }},
 	}
 	starts := newBudgets(set.rateLimit, tc)
+	s.budgets = starts
 	for i, ds := range set.domains {
 		d := newDomain(i, ds, starts, tc.Metrics)
 		s.router.domains = append(s.router.domains, d)
@@ -88,7 +89,7 @@ func (s *Sink) resolveAll(ctx context.Context, tc connector.TaskContext) {
 	for _, d := range s.router.domains {
 		asked.Go(func() {
 			if _, err := d.resolve(ctx, s.settings.requestTimeout); err != nil && ctx.Err() == nil {
-				v := s.judge(d, err)
+				v := s.judge(d, err, false)
 				tc.Log.Warn("the type of a state machine is not known yet; its changes wait until it is",
 					"domain", d.name, "state_machine", d.arn.text, "error", err, "remedy", v.remedy)
 			}

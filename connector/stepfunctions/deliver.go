@@ -26,6 +26,7 @@ type Sink struct {
 	router   router
 	encoder  *encoder
 	clients  *clientSet
+	budgets  *budgets
 	sweeps   *sweeps  // nil unless this task looks for outcomes
 	objects  *objects // nil unless oversize.policy=s3
 	filtered filterMetrics
@@ -47,6 +48,7 @@ func (s *Sink) Close(context.Context) error {
 	if s.sweeps != nil {
 		s.sweeps.stop()
 	}
+	s.budgets.close()
 	s.clients.close()
 	if s.objects != nil {
 		s.objects.close()
@@ -278,24 +280,25 @@ func (s *Sink) explain(ctx context.Context, j *job, doing string, err error) err
 	if ctx.Err() != nil {
 		return connector.Retryable(fmt.Errorf("domain %s: %s execution %s of %s was interrupted: %w", j.domain.name, doing, j.name, j.domain.arn, context.Cause(ctx)))
 	}
-	v := s.judge(j.domain, err)
+	start := !j.asked.IsZero()
+	v := s.judge(j.domain, err, start)
 	if v.action == actAcknowledge {
 		return nil
 	}
-	if v.reason == reasonThrottled && !j.asked.IsZero() {
+	if v.reason == reasonThrottled && start {
 		j.budget.throttled(j.asked)
 	}
 	err = fmt.Errorf("domain %s: %s %s as execution %s: %w", j.domain.name, doing, j.domain.arn, j.name, err)
 	return v.error(err, s.settings.slowRetry)
 }
 
-// judge classifies the error of a call and counts it.
-func (s *Sink) judge(d *domain, err error) verdict {
+// judge classifies the error of a call and counts it; a throttled start is no failure, and counted by its budget.
+func (s *Sink) judge(d *domain, err error, start bool) verdict {
 	v := classify(err)
 	if errors.Is(err, errUnknownType) {
 		v = verdict{actRetrySlowly, reasonDestination, 0, remedyType}
 	}
-	if v.action != actAcknowledge {
+	if v.action != actAcknowledge && (v.reason != reasonThrottled || !start) {
 		d.metrics.errors[v.reason].Add(1)
 	}
 	return v

@@ -11,7 +11,7 @@ func limitKeys() []config.Key {
 	return []config.Key{
 		{Name: "start.rate.limit", Type: config.Double, Default: 0, Validate: config.AtLeast(0), Unit: "starts per second",
 			Importance: config.Medium, Group: groupLimits,
-			Doc: "The most starts per second of the whole connector; a task gets the share that its partitions have in all partitions of the topics. 0: no limit but AWS's, which a task finds by being throttled: it then starts more slowly, and faster again by itself."},
+			Doc: "The most starts per second of the whole connector; the tasks of a worker together get the share that their partitions have in all partitions of the topics, and lend it to each other. 0: no limit but AWS's, which a worker finds by being throttled: it then starts more slowly, and faster again by itself."},
 	}
 }
 

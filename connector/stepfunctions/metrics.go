@@ -50,7 +50,7 @@ func newBudgetMetrics(m connector.Metrics, q quota) budgetMetrics {
 	labels := []string{"account", q.account, "region", q.region, "call", q.call}
 	return budgetMetrics{
 		rate: m.Gauge("stepfunctions_start_budget",
-			"Starts per second that the task may make now, by its share of start.rate.limit and by what AWS was seen to allow; 0 is no limit.", labels...),
+			"Starts per second that are the task's part now of what this worker's tasks may make, by start.rate.limit and by what AWS was seen to allow; 0 is no limit.", labels...),
 		throttles: m.Counter("stepfunctions_throttled_calls_total", "Starts that AWS refused for their rate.", labels...),
 		waited:    m.Counter("stepfunctions_budget_wait_seconds_total", "Seconds that starts waited for their turn.", labels...),
 	}

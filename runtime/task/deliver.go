@@ -222,7 +222,9 @@ func (r *runner) deliver(ctx context.Context, d *delivery) outcome {
 
 // whole decides after an error for the whole call.
 func (r *runner) whole(ctx context.Context, out *outcome, err error) {
-	r.metrics.Failures.Add(1)
+	if !connector.IsThrottled(err) {
+		r.metrics.Failures.Add(1)
+	}
 	d := out.delivery
 	class, after := connector.Classify(err)
 	switch {
@@ -243,7 +245,7 @@ func (r *runner) partial(ctx context.Context, out *outcome, p *connector.Partial
 	again := make(map[*keyQueue]bool)
 	for i, it := range out.delivery.items {
 		err := p.Failed[i]
-		if err != nil {
+		if err != nil && !connector.IsThrottled(err) {
 			r.metrics.Failures.Add(1)
 		}
 		class, after := connector.Classify(err)
