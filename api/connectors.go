@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/stepconnect/stepconnect/connector/config"
 	"github.com/stepconnect/stepconnect/runtime"
@@ -116,8 +117,12 @@ func (a *handler) restartConnector(r *request) (answer, error) {
 	return answer{status: http.StatusAccepted, body: status}, nil
 }
 
-// waiting answers what Kafka Connect has no endpoint for: the oldest unsettled record of each partition and why.
+// waiting answers what Kafka Connect has no endpoint for: the oldest unsettled record of each partition and why, of
+// the whole cluster or, with scope=worker, of this worker.
 func (a *handler) waiting(r *request) (answer, error) {
+	if strings.EqualFold(r.URL.Query().Get("scope"), "worker") {
+		return read(a.herder.WaitingHere(r.Context(), r.param("connector")))
+	}
 	return read(a.herder.Waiting(r.Context(), r.param("connector")))
 }
 

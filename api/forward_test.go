@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -139,5 +140,29 @@ func TestAConnectionThatBreaksInsideAWriteThatCannotBeRepeatedIsAnError(t *testi
 	w := call(t, New(newFollower(base), Options{Forward: &http.Client{}}), "POST", "/connectors", forwardedConfig)
 	if w.Code != 500 || !strings.Contains(w.Body.String(), "IO Error trying to forward REST request: ") {
 		t.Error(w.Code, w.Body)
+	}
+}
+
+// askingHerder asks other workers on behalf of the request.
+type askingHerder struct {
+	*memHerder
+	heard chan []string
+}
+
+func (h askingHerder) Waiting(ctx context.Context, _ string) (runtime.Waiting, error) {
+	h.heard <- Authorization(ctx)
+	return runtime.Waiting{}, nil
+}
+
+func TestWhatIsAskedOnBehalfOfARequestCarriesItsAuthorization(t *testing.T) {
+	h := askingHerder{newMemHerder(), make(chan []string, 1)}
+	r := httptest.NewRequest(http.MethodGet, "/connectors/c/waiting", nil)
+	r.Header.Set("Authorization", "Bearer abc")
+	New(h, Options{Log: slog.New(slog.DiscardHandler)}).ServeHTTP(httptest.NewRecorder(), r)
+	if got := <-h.heard; len(got) != 1 || got[0] != "Bearer abc" {
+		t.Errorf("the herder heard %v", got)
+	}
+	if got := Authorization(t.Context()); got != nil {
+		t.Errorf("a context of no request has %v", got)
 	}
 }

@@ -30,8 +30,9 @@ type Herder interface {
 	Status(ctx context.Context, name string) (runtime.ConnectorStatus, error)
 	TaskStatus(ctx context.Context, name string, task int) (runtime.TaskStatus, error)
 	Tasks(ctx context.Context, name string) ([]runtime.TaskInfo, error)
-	// Waiting tells what the connector's tasks of this worker wait for.
+	// Waiting tells what the connector's tasks wait for, WaitingHere only those of this worker.
 	Waiting(ctx context.Context, name string) (runtime.Waiting, error)
+	WaitingHere(ctx context.Context, name string) (runtime.Waiting, error)
 	// Executions tells which deliveries were accepted by the destination and ended there without success.
 	Executions(ctx context.Context, name string, q runtime.ExecutionsQuery) (runtime.Executions, error)
 	Topics(ctx context.Context, name string) ([]string, error)

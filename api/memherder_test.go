@@ -260,9 +260,16 @@ func (m *memHerder) Waiting(ctx context.Context, name string) (runtime.Waiting, 
 		return runtime.Waiting{}, err
 	}
 	return runtime.Waiting{
-		Waiting:   []runtime.WaitingRecord{{Topic: "t", Offset: 7, Key: "sha256:00", Since: time.Unix(0, 0).UTC(), Attempts: 3, Error: "refused", Behind: 12}},
-		Elsewhere: []runtime.TaskPlace{{Task: 1, WorkerID: "b:8083"}},
+		Waiting:    []runtime.WaitingRecord{{WorkerID: "a:8083", Topic: "t", Offset: 7, Key: "sha256:00", Since: time.Unix(0, 0).UTC(), Attempts: 3, Error: "refused", Behind: 12}},
+		Abandoned:  []runtime.AbandonedDelivery{},
+		Unanswered: []runtime.UnansweredWorker{{WorkerID: "b:8083", Tasks: []int{1}, Error: "no answer"}},
 	}, nil
+}
+
+func (m *memHerder) WaitingHere(ctx context.Context, name string) (runtime.Waiting, error) {
+	w, err := m.Waiting(ctx, name)
+	w.Unanswered = []runtime.UnansweredWorker{}
+	return w, err
 }
 
 func (m *memHerder) Tasks(ctx context.Context, name string) ([]runtime.TaskInfo, error) {

@@ -87,7 +87,7 @@ func (res *resource) serve(w http.ResponseWriter, r *http.Request, rt route) int
 	if !acceptsJSON(r.Header.Values("Accept")) {
 		return writeFrameworkError(w, http.StatusNotAcceptable)
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), timeout)
+	ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), authorizationKey{}, r.Header.Values("Authorization")), timeout)
 	defer cancel()
 	req.Request = r.WithContext(ctx)
 	ans, err := res.a.attempt(ctx, req, rt)
@@ -95,6 +95,15 @@ func (res *resource) serve(w http.ResponseWriter, r *http.Request, rt route) int
 		return res.a.writeError(w, req.Request, err)
 	}
 	return ans.write(w, r)
+}
+
+type authorizationKey struct{}
+
+// Authorization gives the Authorization headers of the request that ctx belongs to: what is asked of another worker
+// on its behalf is judged there by the same.
+func Authorization(ctx context.Context) []string {
+	values, _ := ctx.Value(authorizationKey{}).([]string)
+	return values
 }
 
 // allow lists the methods of the resource, sorted, as OPTIONS and 405 tell them.

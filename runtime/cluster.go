@@ -58,6 +58,8 @@ type ClusterOptions struct {
 	URL, Nonce string
 	// NonceAt asks the worker at a URL for its nonce; an error is no answer.
 	NonceAt func(ctx context.Context, url string) (string, error)
+	// Ask gets a path of another worker's REST API, on behalf of the request that ctx belongs to.
+	Ask func(ctx context.Context, url, path string, into any) error
 	// Session is how long a worker may be silent. Delay is how long the tasks of one that left wait for it.
 	Session, Delay time.Duration
 }

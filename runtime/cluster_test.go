@@ -29,7 +29,8 @@ type council struct {
 	members []*seat
 	terms   int64
 	changed chan struct{}
-	nonces  map[string]string // what the worker at a URL answers
+	nonces  map[string]string   // what the worker at a URL answers
+	serving map[string]*citizen // by URL
 	// fail, when it is set, decides what becomes of an append: written tells whether it happens anyhow.
 	fail func(topic string) (written bool, err error)
 }
@@ -61,6 +62,23 @@ func (c *council) nonceAt(_ context.Context, url string) (string, error) {
 		return nonce, nil
 	}
 	return "", errors.New("nobody answers")
+}
+
+// ask is the REST API of the worker at a URL, for what workers ask each other.
+func (c *council) ask(ctx context.Context, url, path string, into any) error {
+	c.mu.Lock()
+	w := c.serving[url]
+	c.mu.Unlock()
+	if w == nil {
+		return errors.New("nobody answers")
+	}
+	name, _ := strings.CutSuffix(strings.TrimPrefix(path, "/connectors/"), "/waiting?scope=worker")
+	answer, err := w.WaitingHere(ctx, name)
+	if err != nil {
+		return err
+	}
+	*into.(*Waiting) = answer
+	return nil
 }
 
 func (c *council) touch() {
@@ -181,9 +199,15 @@ func (c *council) join(name string, settings ...string) *citizen {
 		Cluster: &ClusterOptions{
 			Membership: w.seat, PlanLog: c.plans, PlanTopic: "plans", ConfigTopic: "config", StatusTopic: "status", Group: raw["group.id"],
 			URL: w.seat.url, Nonce: w.seat.nonce, Session: 10 * time.Second, Delay: cfg.Values.Duration("scheduled.rebalance.max.delay.ms"),
-			NonceAt: c.nonceAt,
+			NonceAt: c.nonceAt, Ask: c.ask,
 		},
 	})
+	c.mu.Lock()
+	if c.serving == nil {
+		c.serving = map[string]*citizen{}
+	}
+	c.serving[w.seat.url] = w
+	c.mu.Unlock()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(c.t.Context()))
 	w.stop = cancel
 	go func() { w.done <- w.Run(ctx) }()
@@ -202,6 +226,9 @@ func (w *citizen) end() error {
 	w.stop()
 	err := <-w.done
 	w.done <- err
+	w.seat.mu.Lock()
+	delete(w.seat.serving, w.seat.url)
+	w.seat.mu.Unlock()
 	return err
 }
 

@@ -202,6 +202,7 @@ type probe struct {
 	values    []string
 	openErr   error
 	putErr    error
+	hang      chan struct{} // deliveries wait for its end, whatever their context says; nil: they do not
 	open      int
 	contexts  []connector.TaskContext
 	passwords []string
@@ -234,6 +235,12 @@ func (p *probe) NewSink(_ context.Context, cfg config.Values, tc connector.TaskC
 }
 
 func (p *probe) Deliver(_ context.Context, batch []*connector.Record) error {
+	p.mu.Lock()
+	hang := p.hang
+	p.mu.Unlock()
+	if hang != nil {
+		<-hang
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.putErr != nil {

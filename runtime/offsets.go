@@ -13,8 +13,12 @@ import (
 	"github.com/stepconnect/stepconnect/runtime/task"
 )
 
-// emptyGroupWait bounds how long a change of offsets waits for the connector's last consumer to leave.
-const emptyGroupWait = 60 * time.Second
+// emptyGroupWait bounds how long a change of offsets waits for the connector's last consumer to leave and for
+// abandoned deliveries to end: the time of a request, less what the change itself takes.
+const emptyGroupWait = 85 * time.Second
+
+// askAgain is how long a change of offsets waits before it asks the other workers again.
+const askAgain = time.Second
 
 // Offsets gives what a connector's consumer group has committed (KIP-875).
 func (h *Herder) Offsets(ctx context.Context, name string) (Offsets, error) {
@@ -123,40 +127,28 @@ func (h *Herder) changeOffsets(ctx context.Context, name, what string, parse fun
 // errNotEmpty says that a connector's consumer group still has members, or a delivery of it is still under way.
 var errNotEmpty = errors.New("the connector's tasks have not stopped completely")
 
-// awaitEmpty waits until no task of the connector runs, no delivery outlives its task, and the group has no
-// member.
+// awaitEmpty waits until no task of the connector runs and no delivery outlives its task on any worker, and the group
+// has no member.
 func (h *Herder) awaitEmpty(ctx context.Context, c Cluster, name, group string) error {
 	ctx, cancel := context.WithTimeout(ctx, emptyGroupWait)
 	defer cancel()
-	for {
-		if h.worker.Idle(name) && h.idleElsewhere(name) {
-			members, err := c.GroupMembers(ctx, group)
-			if err == nil && members == 0 {
+	for again := waitBriefly; ; again = min(2*again, askAgain) {
+		members, err := c.GroupMembers(ctx, group)
+		if err != nil && ctx.Err() == nil {
+			return err
+		}
+		busy := fmt.Errorf("group %s has %d members", group, members)
+		if err == nil && members == 0 {
+			if busy = h.idleEverywhere(ctx, name); busy == nil {
 				return nil
-			}
-			if err != nil && ctx.Err() == nil {
-				return err
 			}
 		}
 		select {
 		case <-ctx.Done():
-			return errNotEmpty
-		case <-time.After(waitBriefly):
+			return fmt.Errorf("%w: %w", errNotEmpty, busy)
+		case <-time.After(again):
 		}
 	}
-}
-
-// idleElsewhere tells whether no worker has anything left of a connector: a task's status goes when the last of it has ended.
-func (h *Herder) idleElsewhere(name string) bool {
-	if h.cluster == nil {
-		return true
-	}
-	for k := range h.view.get().TaskStatus {
-		if k.Connector == name {
-			return false
-		}
-	}
-	return true
 }
 
 // onCluster opens the cluster that a connector consumes, for one use.

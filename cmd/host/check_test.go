@@ -94,31 +94,29 @@ func TestCheckListsEveryMistakeOfEveryFileWithItsLine(t *testing.T) {
 	}
 }
 
-func TestWhyTellsWhatWaitsOnEveryWorkerThatRunsATask(t *testing.T) {
-	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = w.Write([]byte(`{"waiting":[{"task":1,"topic":"t","partition":2,"offset":7,"key":"sha256:00","since":"2026-11-24T00:00:00Z","attempts":3,"last_error":"refused","next_try":null,"unsettled":12}],"elsewhere":[]}`))
-	}))
-	defer other.Close()
-	otherID := strings.TrimPrefix(other.URL, "http://")
-	first := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+func TestWhyTellsWhatWaitsInTheWholeCluster(t *testing.T) {
+	worker := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if name, password, _ := r.BasicAuth(); name != "me" || password != "pw" {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
 		if strings.HasSuffix(r.URL.Path, "/status") {
-			_, _ = w.Write([]byte(`{"name":"c","connector":{"state":"RUNNING","worker_id":"a"},"tasks":[{"id":1,"state":"RUNNING","worker_id":"` + otherID + `","warning":"stuck"}],"type":"sink"}`))
+			_, _ = w.Write([]byte(`{"name":"c","connector":{"state":"RUNNING","worker_id":"a"},"tasks":[{"id":1,"state":"RUNNING","worker_id":"b","warning":"stuck"}],"type":"sink"}`))
 			return
 		}
-		_, _ = w.Write([]byte(`{"waiting":[],"elsewhere":[{"task":1,"worker_id":"` + otherID + `"}]}`))
+		_, _ = w.Write([]byte(`{"waiting":[{"worker_id":"b","task":1,"topic":"t","partition":2,"offset":7,"key":"sha256:00","since":"2026-11-24T00:00:00Z","attempts":3,"last_error":"refused","next_try":null,"unsettled":12}],` +
+			`"abandoned":[{"worker_id":"a","topic":"t","partition":1,"records":4,"since":"2026-11-24T00:00:00Z"}],"idle":false,"unanswered":[{"worker_id":"d","tasks":[2],"error":"no answer"}]}`))
 	}))
-	defer first.Close()
-	out, err := run(t, whyCommand(), "c", "--url", first.URL, "--user", "me:pw")
-	want := "c is RUNNING on a\ntask 1 is RUNNING on " + otherID + "\n  stuck\n" +
-		"task 1, t-2: offset 7 (key sha256:00) waits since 2026-11-24T00:00:00Z, 3 tries, 12 records behind it: refused\n"
+	defer worker.Close()
+	out, err := run(t, whyCommand(), "c", "--url", worker.URL, "--user", "me:pw")
+	want := "c is RUNNING on a\ntask 1 is RUNNING on b\n  stuck\n" +
+		"task 1, t-2: offset 7 (key sha256:00) waits since 2026-11-24T00:00:00Z, 3 tries, 12 records behind it: refused\n" +
+		"t-1: a delivery of 4 records goes on at a since 2026-11-24T00:00:00Z although its task has ended or lost the partition\n" +
+		"worker d, with tasks [2], does not answer: no answer\n"
 	if err != nil || out != want {
 		t.Errorf("%v\ngot\n%s\nwant\n%s", err, out, want)
 	}
-	if _, err := run(t, whyCommand(), "c", "--url", first.URL); err == nil || !strings.Contains(err.Error(), "401") {
+	if _, err := run(t, whyCommand(), "c", "--url", worker.URL); err == nil || !strings.Contains(err.Error(), "401") {
 		t.Errorf("without credentials: %v", err)
 	}
 }

@@ -5,8 +5,10 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -69,7 +71,7 @@ func NewDistributed(ctx context.Context, p connector.Plugins, b Build, cfg *runt
 	}
 	v := cfg.Values
 	o.Cluster = &runtime.ClusterOptions{
-		Group: v.String("group.id"), URL: w.URL, Nonce: nonce, NonceAt: nonceAt(client),
+		Group: v.String("group.id"), URL: w.URL, Nonce: nonce, NonceAt: nonceAt(client), Ask: ask(client),
 		ConfigTopic: v.String("config.storage.topic"), StatusTopic: v.String("status.storage.topic"), PlanTopic: planTopic(cfg),
 		Session: v.Duration("session.timeout.ms"), Delay: v.Duration("scheduled.rebalance.max.delay.ms"),
 	}
@@ -215,6 +217,38 @@ func forwardClient(cfg *runtime.WorkerConfig) (*http.Client, error) {
 		Transport:     &http.Transport{DialContext: dialer.DialContext, TLSClientConfig: secured, TLSHandshakeTimeout: 5 * time.Second, MaxIdleConnsPerHost: 4, IdleConnTimeout: 30 * time.Second},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}, nil
+}
+
+// ask gets a path of another worker, on behalf of the request that ctx belongs to.
+func ask(client *http.Client) func(ctx context.Context, url, path string, into any) error {
+	return func(ctx context.Context, url, path string, into any) error {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(url, "/")+path, nil)
+		if err != nil {
+			return err
+		}
+		for _, v := range api.Authorization(ctx) {
+			req.Header.Add("Authorization", v)
+		}
+		return get(client, req, into)
+	}
+}
+
+// maxAnswer bounds what is read of another worker's answer, in bytes.
+const maxAnswer = 16 << 20
+
+// get decodes the answer to a request for JSON.
+func get(client *http.Client, req *http.Request, into any) error {
+	req.Header.Set("Accept", "application/json")
+	res, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(res.Body, 4096))
+		return fmt.Errorf("%s answers %s: %s", req.URL, res.Status, strings.TrimSpace(string(text)))
+	}
+	return json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(into)
 }
 
 // nonceAt asks a worker which process it is.

@@ -2,7 +2,6 @@ package host
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -30,7 +29,7 @@ func whyCommand() *cobra.Command {
 	return c
 }
 
-// asker asks workers' REST APIs.
+// asker asks a worker's REST API.
 type asker struct{ base, user string }
 
 func (a asker) why(ctx context.Context, name string, out io.Writer) error {
@@ -48,23 +47,20 @@ func (a asker) why(ctx context.Context, name string, out io.Writer) error {
 			}
 		}
 	}
-	asked := map[string]bool{}
-	scheme, _, _ := strings.Cut(a.base, "://")
-	for todo := []string{a.base}; len(todo) > 0; todo = todo[1:] {
-		var w runtime.Waiting
-		if err := a.get(ctx, todo[0]+path+"/waiting", &w); err != nil {
-			return err
-		}
-		for _, r := range w.Waiting {
-			fmt.Fprintf(out, "task %d, %s-%d: offset %d (key %s) waits since %s, %d tries, %d records behind it: %s\n",
-				r.Task, r.Topic, r.Partition, r.Offset, r.Key, r.Since.Format(time.RFC3339), r.Attempts, r.Behind, r.Error)
-		}
-		for _, e := range w.Elsewhere {
-			if !asked[e.WorkerID] {
-				asked[e.WorkerID] = true
-				todo = append(todo, scheme+"://"+e.WorkerID)
-			}
-		}
+	var w runtime.Waiting
+	if err := a.get(ctx, a.base+path+"/waiting", &w); err != nil {
+		return err
+	}
+	for _, r := range w.Waiting {
+		fmt.Fprintf(out, "task %d, %s-%d: offset %d (key %s) waits since %s, %d tries, %d records behind it: %s\n",
+			r.Task, r.Topic, r.Partition, r.Offset, r.Key, r.Since.Format(time.RFC3339), r.Attempts, r.Behind, r.Error)
+	}
+	for _, d := range w.Abandoned {
+		fmt.Fprintf(out, "%s-%d: a delivery of %d records goes on at %s since %s although its task has ended or lost the partition\n",
+			d.Topic, d.Partition, d.Records, d.WorkerID, d.Since.Format(time.RFC3339))
+	}
+	for _, u := range w.Unanswered {
+		fmt.Fprintf(out, "worker %s, with tasks %v, does not answer: %s\n", u.WorkerID, u.Tasks, u.Error)
 	}
 	return nil
 }
@@ -77,14 +73,5 @@ func (a asker) get(ctx context.Context, address string, into any) error {
 	if name, password, ok := strings.Cut(a.user, ":"); ok {
 		req.SetBasicAuth(name, password)
 	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(io.LimitReader(res.Body, 4096))
-		return fmt.Errorf("%s answers %s: %s", address, res.Status, strings.TrimSpace(string(text)))
-	}
-	return json.NewDecoder(res.Body).Decode(into)
+	return get(http.DefaultClient, req, into)
 }

@@ -3,6 +3,7 @@ package task
 import (
 	"hash/maphash"
 	"sync"
+	"time"
 )
 
 // Outlived knows the deliveries of this process that outlived their partition's assignment or their
@@ -23,7 +24,15 @@ type outlivedPartition struct {
 // outlivedDelivery is one delivery that is still under way; ended is closed when its sink call has returned.
 type outlivedDelivery struct {
 	keys  []uint64
+	since time.Time
 	ended chan struct{}
+}
+
+// Abandoned is a delivery that is under way although its task has ended or has lost the partition.
+type Abandoned struct {
+	Partition
+	Records int
+	Since   time.Time // when it was abandoned
 }
 
 // NewOutlived makes an empty registry; a process has one.
@@ -34,7 +43,7 @@ func NewOutlived() *Outlived {
 // add registers a delivery and returns what to call when it has ended.
 func (o *Outlived) add(connector string, p Partition, keys []uint64) (end func()) {
 	at := outlivedPartition{connector, p}
-	d := &outlivedDelivery{keys: keys, ended: make(chan struct{})}
+	d := &outlivedDelivery{keys: keys, since: time.Now(), ended: make(chan struct{})}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.open[at] == nil {
@@ -75,4 +84,19 @@ func (o *Outlived) Count(connector string) int {
 		}
 	}
 	return n
+}
+
+// List gives the deliveries that Count counts, in no order.
+func (o *Outlived) List(connector string) []Abandoned {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var out []Abandoned
+	for at, ds := range o.open {
+		for d := range ds {
+			if at.connector == connector {
+				out = append(out, Abandoned{at.Partition, len(d.keys), d.since})
+			}
+		}
+	}
+	return out
 }
