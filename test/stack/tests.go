@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -72,6 +73,18 @@ func Postgres(t testing.TB) string {
 		password = ":" + conf.Password
 	}
 	return fmt.Sprintf("postgres://%s%s@%s:%d/%s?sslmode=disable", conf.User, password, conf.Host, conf.Port, name)
+}
+
+// Programs gives the folder of the programs, python among them, of a virtual environment with the packages that
+// packages/<name>.txt pins. It is made once per machine.
+func Programs(t testing.TB, name string) string {
+	t.Helper()
+	ctx, s := private(t)
+	venv, err := s.install(ctx, name+".txt", s.venv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(venv, "bin")
 }
 
 // PrivateKafka starts a cluster of the test's own, of n nodes, each broker and controller. Its
