@@ -1,12 +1,26 @@
 package stepfunctions
 
 import (
+	"bufio"
+	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"syscall"
 	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
 
 	"github.com/stepconnect/stepconnect/connector"
 	"github.com/stepconnect/stepconnect/connector/connectortest"
+	"github.com/stepconnect/stepconnect/connector/jsontext"
+	"github.com/stepconnect/stepconnect/internal/aws"
 )
 
 // BenchmarkCut parses, routes and encodes events, in batches of 50; figures are per event.
@@ -74,4 +88,107 @@ func BenchmarkDeliver(b *testing.B) {
 			b.ReportMetric(float64(50*b.N)/b.Elapsed().Seconds(), "changes/s")
 		})
 	}
+}
+
+// BenchmarkStart starts executions of about a kilobyte of input, 64 at a time, by our starter, by a plain SDK client and by one with our
+// transport and without the SDK's retryer, at an endpoint in a process of its own. calls/cpu-s counts this process's CPU; the
+// endpoint is not part of it.
+func BenchmarkStart(b *testing.B) {
+	url := startEndpoint(b)
+	newEndpoint(b, "") // for its environment
+	input := `{"domain":"clientes","changes":[` + strings.Repeat(`{"nome":"Conceição","id":1},`, 35) + `{"n":null}]}`
+	d := &domain{head: inputHead("clientes")}
+	change := &prepared{json: []byte(strings.TrimSuffix(strings.TrimPrefix(input, string(d.head)), inputTail))}
+	size := jsontext.LiteralSize([]byte(input)) + len(`""`)
+	machine, name := testARN+"Clientes", "clientes-alteracoes-p3-o1234567-n1-e0-0123456789abcdef"
+	cfg, err := aws.Load(b.Context(), "sa-east-1")
+	if err != nil {
+		b.Fatal(err)
+	}
+	plain, err := config.LoadDefaultConfig(b.Context(), config.WithRegion("sa-east-1"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	set := newClientSet(cfg, &settings{endpoint: url}, inFlight)
+	defer set.close()
+	ours := set.of(place{region: "sa-east-1"})
+	bySDK := func(c *sfn.Client) func() error {
+		return func() error {
+			_, err := c.StartExecution(b.Context(), &sfn.StartExecutionInput{StateMachineArn: &machine, Name: &name, Input: &input})
+			return err
+		}
+	}
+	for _, tc := range []struct {
+		name  string
+		start func() error
+	}{
+		{"SDK", bySDK(sfn.NewFromConfig(plain, func(o *sfn.Options) { o.BaseEndpoint = &url }))},
+		{"SDK tuned", bySDK(ours.sdk)},
+		{"ours", func() error {
+			_, err := ours.standard.start(b.Context(), startRequest{machine: machine, name: name, domain: d, changes: []*prepared{change}, size: size})
+			return err
+		}},
+	} {
+		b.Run(tc.name, func(b *testing.B) {
+			b.ReportAllocs()
+			b.SetParallelism(inFlight / runtime.GOMAXPROCS(0))
+			before := cpu(b)
+			b.ResetTimer()
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					if err := tc.start(); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
+			b.ReportMetric(float64(b.N)/(cpu(b)-before).Seconds(), "calls/cpu-s")
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "calls/s")
+		})
+	}
+}
+
+const inFlight = 64
+
+// cpu is what this process has used.
+func cpu(tb testing.TB) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		tb.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+const endpointVariable = "STEPCONNECT_BENCH_ENDPOINT"
+
+// startEndpoint runs this binary as an endpoint that reads requests and gives one answer, until b ends.
+func startEndpoint(b *testing.B) (url string) {
+	r, w := io.Pipe()
+	in, quit := io.Pipe()
+	c := exec.Command(os.Args[0])
+	c.Env, c.Stdin, c.Stdout = append(os.Environ(), endpointVariable+"=1"), in, w
+	if err := c.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		_ = quit.Close()
+		_ = c.Wait()
+	})
+	url, err := bufio.NewReader(r).ReadString('\n')
+	if err != nil {
+		b.Fatal(err)
+	}
+	return strings.TrimSpace(url)
+}
+
+// serveBenchmark is the endpoint's process; it ends with its standard input.
+func serveBenchmark() {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", "application/x-amz-json-1.0")
+		_, _ = io.WriteString(w, `{"executionArn":"arn:aws:states:sa-east-1:000000000000:execution:m:n","startDate":1.5}`)
+	}))
+	fmt.Println(srv.URL)
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	srv.Close()
 }

@@ -107,7 +107,7 @@ func TestStartsSettleAtWhatAWSAllowsAndLagStaysBounded(t *testing.T) {
 				var all sync.WaitGroup
 				for range tasks {
 					s := newTaskSinkFor(t, newTask(t).TaskContext, settingsFor(nil, "execution.type", "standard"))
-					s.router.domains[0].clients = &clients{start: clientOf(e)}
+					s.router.domains[0].clients = clientsOf(e)
 					for range 60 / tasks {
 						all.Go(func() { deliverAll(t, s, queue, end) })
 					}

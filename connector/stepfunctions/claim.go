@@ -40,7 +40,7 @@ type columnSize struct {
 func (p *claimPlan) column(out []byte, from int, name columnName) ([]byte, bool) {
 	text := out[from:]
 	if p.chosen == nil {
-		p.columns = append(p.columns, columnSize{name, literalSize(text)})
+		p.columns = append(p.columns, columnSize{name, jsontext.LiteralSize(text)})
 		return out, true
 	}
 	if !p.chosen[name] {
@@ -106,7 +106,7 @@ func (p *claimPlan) choose(excess int) bool {
 // cost is about what the claim of a column adds to an input.
 func (p *claimPlan) cost(name columnName) int {
 	c := claim{row: name.row, column: name.column, key: p.prefix + hex.EncodeToString(make([]byte, sha256.Size)), content: make([]byte, 0)}
-	return literalSize(c.append(nil, p.bucket)) + len(strconv.Itoa(maxInput)) - len(name.column)
+	return jsontext.LiteralSize(c.append(nil, p.bucket)) + len(strconv.Itoa(maxInput)) - len(name.column)
 }
 
 // claim moves the largest columns of an oversized change out of p, until the rest fits. A change that does not fit
@@ -122,7 +122,7 @@ func (s *Sink) claim(p *prepared, r *connector.Record, c *debezium.Change) error
 		if p.json, err = s.encoder.appendChange(p.json[:0], r, c, &plan); err != nil {
 			return err
 		}
-		if p.size = literalSize(p.json); p.alone() <= maxInput {
+		if p.size = jsontext.LiteralSize(p.json); p.alone() <= maxInput {
 			p.claims = plan.claims
 			return nil
 		}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/stepconnect/stepconnect/connector"
 	"github.com/stepconnect/stepconnect/connector/connectortest"
+	"github.com/stepconnect/stepconnect/connector/jsontext"
 )
 
 // bucket is an S3 endpoint that keeps objects by path and answers 412 to a put that is not the first.
@@ -107,7 +108,7 @@ func TestTheLargestColumnsGoToS3UntilTheRestFits(t *testing.T) {
 	}
 	text := e.log("StartExecution")[0].input
 	validate(t, inputSchema(t), text)
-	if size := literalSize([]byte(text)) + 2; size > maxInput {
+	if size := jsontext.LiteralSize([]byte(text)) + 2; size > maxInput {
 		t.Errorf("the input has %d bytes", size)
 	}
 	var in claimedInput

@@ -168,6 +168,7 @@ var verdicts = map[string]verdict{
 	"OptInRequired":                       {action: actRetrySlowly, reason: reasonPermission, remedy: remedyPermission},
 	"ExpiredToken":                        {action: actRetrySlowly, reason: reasonPermission, remedy: remedyClock},
 	"ExpiredTokenException":               {action: actRetrySlowly, reason: reasonPermission, remedy: remedyClock},
+	"RequestTimeTooSkewed":                {action: actRetrySlowly, reason: reasonPermission, remedy: remedyClock},
 	"RequestExpired":                      {action: actRetrySlowly, reason: reasonPermission, remedy: remedyClock},
 	"UnrecognizedClient":                  {action: actRetrySlowly, reason: reasonPermission, remedy: remedyClock},
 	"UnrecognizedClientException":         {action: actRetrySlowly, reason: reasonPermission, remedy: remedyClock},

@@ -14,11 +14,11 @@ type place struct {
 	role   roleSettings // zero: the connector's own credentials
 }
 
-// clients are the clients of one place. StartSyncExecution has connections of its own, since
-// it keeps each for as long as the execution runs.
+// clients are what calls one place. StartSyncExecution has connections of its own, since it keeps
+// each for as long as the execution runs.
 type clients struct {
-	start *sfn.Client // StartExecution, DescribeStateMachine
-	sync  *sfn.Client // StartSyncExecution
+	standard, express *starter
+	sdk               *sfn.Client // all that is not a start
 }
 
 // clientSet makes the clients that the domains share, and owns their connections.
@@ -51,15 +51,20 @@ func (c *clientSet) of(p place) *clients {
 			Region: p.region, Endpoint: c.stsEndpoint, Transport: c.start,
 		}.As(cfg)
 	}
-	made := &clients{start: c.client(cfg, p.region, c.start), sync: c.client(cfg, p.region, c.sync)}
+	client := c.client(cfg, p.region)
+	made := &clients{
+		standard: newStarter("StartExecution", startBySDK, client, c.start),
+		express:  newStarter("StartSyncExecution", startSyncBySDK, client, c.sync),
+		sdk:      client,
+	}
 	c.byPlace[p] = made
 	return made
 }
 
-func (c *clientSet) client(cfg aws.Config, region string, t *aws.Transport) *sfn.Client {
+func (c *clientSet) client(cfg aws.Config, region string) *sfn.Client {
 	configure := func(o *sfn.Options) {
 		o.Region = region
-		o.HTTPClient = &http.Client{Transport: t}
+		o.HTTPClient = &http.Client{Transport: c.start}
 		if c.endpoint != "" {
 			o.BaseEndpoint = &c.endpoint
 		}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/stepconnect/stepconnect/connector"
 	"github.com/stepconnect/stepconnect/connector/debezium"
+	"github.com/stepconnect/stepconnect/connector/jsontext"
 )
 
 // maxInput is the most bytes that the input of an execution can have (Step Functions quotas).
@@ -18,7 +19,7 @@ const maxInput = 262144
 type prepared struct {
 	domain *domain
 	json   []byte
-	size   int    // literalSize of json
+	size   int    // of json inside a JSON string literal
 	name   string // of the execution, with execution.name=change; "" leaves it to Name
 	claims []claim
 	done   int // how many of claims are stored
@@ -64,7 +65,7 @@ func (s *Sink) prepare(r *connector.Record) (*prepared, filterReason, error) {
 		s.pool.Put(p)
 		return nil, notFiltered, connector.Rejected(fmt.Errorf("the change of %s.%s.%s cannot be read: %w", c.Database, c.Schema, c.Table, err))
 	}
-	p.domain, p.size, p.name = to.domain, literalSize(p.json), ""
+	p.domain, p.size, p.name = to.domain, jsontext.LiteralSize(p.json), ""
 	if s.settings.claims != nil && p.alone() > maxInput {
 		if err := s.claim(p, r, &c); err != nil {
 			s.pool.Put(p)

@@ -1,8 +1,6 @@
 package stepfunctions
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -191,19 +189,5 @@ func TestAChangeThatCannotBeReadIsRejectedAndTheOthersGoOn(t *testing.T) {
 	}
 	if class, _ := connector.Classify(partial.Failed[1]); class != connector.ClassRejected {
 		t.Errorf("class %v", class)
-	}
-}
-
-func TestLiteralSizeIsWhatAJSONEncoderMakesOfTheText(t *testing.T) {
-	for _, text := range []string{`{}`, `{"a":"b"}`, `{"a":"\"\\\u0001"}`, `{"nome":"Conceição <&> 日本"}`} {
-		var literal bytes.Buffer
-		enc := json.NewEncoder(&literal)
-		enc.SetEscapeHTML(false)
-		if err := enc.Encode(text); err != nil {
-			t.Fatal(err)
-		}
-		if got, want := literalSize([]byte(text)), literal.Len()-len(`""`)-len("\n"); got != want {
-			t.Errorf("%s: %d, want %d", text, got, want)
-		}
 	}
 }

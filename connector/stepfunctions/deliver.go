@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
 
 	"github.com/stepconnect/stepconnect/connector"
@@ -99,8 +98,9 @@ type job struct {
 	name    string
 	budget  *budget   // what its start spends
 	asked   time.Time // when it asked for its turn; zero before
-	input   string
-	places  []int         // in the batch, of the changes in input
+	changes []*prepared
+	size    int           // of the input as a JSON string literal
+	places  []int         // in the batch, of changes
 	failed  map[int]error // by place in the batch
 	claimed []*prepared   // the changes of which columns go to S3
 	refused int           // how many of places the state machine refused
@@ -127,9 +127,7 @@ func (j *job) fail(err error) error {
 
 // load gathers the batch's changes, made by Cut or encoded now, into one input.
 func (s *Sink) load(batch []*connector.Record) (*job, error) {
-	j := &job{}
-	changes := make([]*prepared, 0, len(batch))
-	size := 0
+	j := &job{changes: make([]*prepared, 0, len(batch)), places: make([]int, 0, len(batch))}
 	for i, r := range batch {
 		p, why, err := s.prepare(r)
 		switch {
@@ -146,21 +144,20 @@ func (s *Sink) load(batch []*connector.Record) (*job, error) {
 		}
 		j.domain = p.domain
 		j.places = append(j.places, i)
-		changes = append(changes, p)
+		j.changes = append(j.changes, p)
 		if !p.stored() {
 			j.claimed = append(j.claimed, p)
 		}
-		size += p.size + 1
+		j.size += p.size + 1
 	}
 	if j.domain == nil {
 		return j, j.outcome()
 	}
 	j.name = s.executionName(batch)
-	if size += j.domain.overhead - 1; size > maxInput {
+	if j.size += j.domain.overhead - 1; j.size > maxInput {
 		return nil, j.fail(connector.Rejected(fmt.Errorf("domain %s: the input of execution %s has %d bytes as a JSON string literal, Step Functions takes %d: %s",
-			j.domain.name, j.name, size, maxInput, remedySize)))
+			j.domain.name, j.name, j.size, maxInput, remedySize)))
 	}
-	j.input = j.domain.input(changes)
 	return j, nil
 }
 
@@ -169,6 +166,11 @@ func (j *job) reject(place int, err error) {
 		j.failed = map[int]error{}
 	}
 	j.failed[place] = err
+}
+
+// request is the call that starts the job's execution.
+func (j *job) request() startRequest {
+	return startRequest{machine: j.domain.arn.text, name: j.name, domain: j.domain, changes: j.changes, size: j.size}
 }
 
 // input joins changes into the text of an input.
@@ -205,9 +207,7 @@ func (s *Sink) startStandard(ctx context.Context, j *job) error {
 	d := j.domain
 	call, cancel := context.WithTimeout(ctx, s.settings.requestTimeout)
 	defer cancel()
-	out, err := d.clients.start.StartExecution(call, &sfn.StartExecutionInput{
-		StateMachineArn: &d.arn.text, Name: &j.name, Input: &j.input,
-	})
+	out, err := d.clients.standard.start(call, j.request())
 	if err != nil {
 		err = s.explain(ctx, j, "starting", err)
 		if err == nil {
@@ -216,7 +216,7 @@ func (s *Sink) startStandard(ctx context.Context, j *job) error {
 		return err
 	}
 	// An Express execution has its own form of ARN. Accepting it would lose what fails in it.
-	if out.ExecutionArn != nil && strings.Contains(*out.ExecutionArn, ":express:") {
+	if strings.Contains(out.execution, ":express:") {
 		d.metrics.errors[reasonWrongType].Add(1)
 		return fmt.Errorf("domain %s: %s is an Express state machine, and an asynchronous Express start can be lost: set domain.%s.execution.type=express or auto",
 			d.name, d.arn, d.name)
@@ -231,16 +231,14 @@ func (s *Sink) startExpress(ctx context.Context, j *job) error {
 	d := j.domain
 	call, cancel := context.WithTimeout(ctx, syncTimeout)
 	defer cancel()
-	out, err := d.clients.sync.StartSyncExecution(call, &sfn.StartSyncExecutionInput{
-		StateMachineArn: &d.arn.text, Name: &j.name, Input: &j.input,
-	})
+	out, err := d.clients.express.start(call, j.request())
 	if err != nil {
 		return s.explain(ctx, j, "running", err)
 	}
-	if out.Status != types.SyncExecutionStatusSucceeded {
+	if out.status != types.SyncExecutionStatusSucceeded {
 		return s.ended(j, out)
 	}
-	failed, err := failedChanges(text(out.Output), len(j.places))
+	failed, err := failedChanges(out.output, len(j.places))
 	if err != nil {
 		d.metrics.errors[reasonFailed].Add(1)
 		return connector.RetryAfter(fmt.Errorf("domain %s: execution %s of %s succeeded, but which changes it applied is not clear: %w", d.name, j.name, d.arn, err), s.settings.slowRetry)
@@ -255,10 +253,10 @@ func (s *Sink) startExpress(ctx context.Context, j *job) error {
 }
 
 // ended classifies an Express execution that did not succeed.
-func (s *Sink) ended(j *job, out *sfn.StartSyncExecutionOutput) error {
+func (s *Sink) ended(j *job, out started) error {
 	d := j.domain
-	failure := &executionError{status: out.Status, name: text(out.Error), cause: text(out.Cause)}
-	if failure.name == "" && out.Status == types.SyncExecutionStatusTimedOut {
+	failure := &executionError{status: out.status, name: out.failure, cause: out.cause}
+	if failure.name == "" && out.status == types.SyncExecutionStatusTimedOut {
 		failure.name = "States.Timeout"
 	}
 	err := fmt.Errorf("domain %s: execution %s of %s: %w", d.name, j.name, d.arn, failure)

@@ -15,7 +15,8 @@
 // started (StartExecution) under a name that is a pure function of the frozen batch: accepted,
 // or refused with ExecutionAlreadyExists, means delivered. Express machines run while the call
 // waits (StartSyncExecution): only the status SUCCEEDED means delivered, less the changes that
-// the output lists as {"failed":[{"index":0,"error":"…","cause":"…"}]}, which are rejected.
+// the output lists as {"failed":[{"index":0,"error":"…","cause":"…"}]}, which are rejected. Starts are written and
+// signed here (start.go); all other calls are the SDK's.
 //
 // # What an input holds
 //

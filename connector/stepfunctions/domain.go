@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
 
 	"github.com/stepconnect/stepconnect/connector"
+	"github.com/stepconnect/stepconnect/connector/jsontext"
 )
 
 // executionType is the type of a state machine, which decides the call that starts it.
@@ -50,7 +51,7 @@ func newDomain(index int, s domainSettings, b *budgets, m connector.Metrics) *do
 		name: s.name, index: index, arn: s.arn, rule: s.rule,
 		head: inputHead(s.name), metrics: newDomainMetrics(m, s.name), ask: make(chan struct{}, 1),
 	}
-	d.overhead = literalSize(d.head) + literalSize([]byte(inputTail)) + len(`""`)
+	d.overhead = jsontext.LiteralSize(d.head) + jsontext.LiteralSize([]byte(inputTail)) + len(`""`)
 	d.budgets[standard] = b.of(quota{s.arn.account, s.arn.region, callStart})
 	d.budgets[express] = b.of(quota{s.arn.account, s.arn.region, callSync})
 	d.kind.Store(uint32(s.kind))
@@ -99,7 +100,7 @@ func (d *domain) resolve(ctx context.Context, timeout time.Duration) (executionT
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	out, err := d.clients.start.DescribeStateMachine(ctx, &sfn.DescribeStateMachineInput{
+	out, err := d.clients.sdk.DescribeStateMachine(ctx, &sfn.DescribeStateMachineInput{
 		StateMachineArn: &d.arn.machine,
 		// Without the definition no kms:Decrypt is needed.
 		IncludedData: types.IncludedDataMetadataOnly,

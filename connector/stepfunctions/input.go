@@ -1,7 +1,6 @@
 package stepfunctions
 
 import (
-	"bytes"
 	"fmt"
 	"strconv"
 	"strings"
@@ -331,10 +330,3 @@ func inputHead(domain string) []byte {
 }
 
 const inputTail = `]}`
-
-// literalSize is the length that JSON text has inside a JSON string literal, without the
-// literal's quotes. JSON text holds no raw control characters, so quotes and backslashes are
-// all that grows; Step Functions leaves other characters as UTF-8.
-func literalSize(text []byte) int {
-	return len(text) + bytes.Count(text, []byte{'"'}) + bytes.Count(text, []byte{'\\'})
-}

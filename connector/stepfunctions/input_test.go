@@ -88,7 +88,14 @@ func inputOf(t testing.TB, s *Sink, records ...*connector.Record) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return j.input
+	r := j.request()
+	body := r.body()
+	defer body.Release()
+	var in struct{ Input string }
+	if err := json.Unmarshal(body.Bytes, &in); err != nil {
+		t.Fatalf("%v in %s", err, body.Bytes)
+	}
+	return in.Input
 }
 
 // anywhere takes every topic and table.

@@ -232,7 +232,7 @@ func (s *sweeps) page(ctx context.Context, d *domain, in *sfn.ListExecutionsInpu
 			return nil, ctx.Err()
 		}
 		call, cancel := context.WithTimeout(ctx, s.timeout)
-		out, err := d.clients.start.ListExecutions(call, in)
+		out, err := d.clients.sdk.ListExecutions(call, in)
 		cancel()
 		if err == nil {
 			return out, nil

@@ -32,11 +32,19 @@ func (h inProcess) Do(r *http.Request) (*http.Response, error) {
 	return w.Result(), nil
 }
 
+func (h inProcess) RoundTrip(r *http.Request) (*http.Response, error) { return h.Do(r) }
+
 func clientOf(e *states.Endpoint) *sfn.Client {
 	return sfn.New(sfn.Options{
 		Region: "sa-east-1", HTTPClient: inProcess{e}, RetryMaxAttempts: 1,
 		Credentials: credentials.NewStaticCredentialsProvider("test", "test", ""),
 	})
+}
+
+// clientsOf is what a domain calls e by.
+func clientsOf(e *states.Endpoint) *clients {
+	client := clientOf(e)
+	return &clients{sdk: client, standard: newStarter("StartExecution", startBySDK, client, inProcess{e})}
 }
 
 // fail starts executions whose machine fails them.
@@ -87,7 +95,7 @@ func TestEveryFailureIsShownWithinTwoSweepsAndTheQuotaIsKept(t *testing.T) {
 		}
 		s, client := newTaskSink(set, task.TaskContext), clientOf(e)
 		for _, d := range s.router.domains {
-			d.clients = &clients{start: client}
+			d.clients = &clients{sdk: client}
 		}
 		s.sweeps = newSweeps(s.router.domains, set, task.TaskContext)
 
@@ -148,7 +156,7 @@ func TestASweepThatFailsKeepsWhatIsKnownAndSaysSoOnce(t *testing.T) {
 		task := newTask(t)
 		s := newTaskSinkFor(t, task.TaskContext, settingsFor(nil, "execution.type", "standard"))
 		client := clientOf(e)
-		s.router.domains[0].clients = &clients{start: client}
+		s.router.domains[0].clients = &clients{sdk: client}
 		fail(t, client, "Clientes", ourNames(0, 2)...)
 		w := newSweeps(s.router.domains, s.settings, task.TaskContext)
 		if err := w.sweep(t.Context()); err != nil || len(w.newest) != 2 {

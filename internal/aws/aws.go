@@ -63,6 +63,21 @@ func (c credentials) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	return got, nil
 }
 
+// renew drops cached credentials that AWS has refused, unless others have taken their place: the next call
+// fetches new ones.
+func renew(ctx context.Context, provider aws.CredentialsProvider, refused aws.Credentials) {
+	if marked, ok := provider.(credentials); ok {
+		provider = marked.chain
+	}
+	cache, ok := provider.(interface{ Invalidate() })
+	if !ok {
+		return
+	}
+	if now, err := provider.Retrieve(ctx); err == nil && now.AccessKeyID == refused.AccessKeyID && now.SessionToken == refused.SessionToken {
+		cache.Invalidate()
+	}
+}
+
 // Timeouts of a connection. Calls have their own, by their contexts: an answer may take
 // minutes (StartSyncExecution), a connection may not.
 const (
@@ -107,7 +122,7 @@ type Transport struct {
 
 // RoundTrip implements http.RoundTripper.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.Body != nil && r.Body != http.NoBody {
+	if _, writes := r.Body.(io.WriterTo); writes {
 		plain := *r
 		plain.Body = struct{ io.ReadCloser }{r.Body}
 		r = &plain

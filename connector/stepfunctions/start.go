@@ -1,0 +1,121 @@
+package stepfunctions
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
+	"github.com/aws/smithy-go"
+
+	"github.com/stepconnect/stepconnect/connector/jsontext"
+	"github.com/stepconnect/stepconnect/internal/aws"
+)
+
+// starter starts executions by one of the two operations. It writes requests and reads good answers itself; the SDK draws
+// up the form of the requests (aws.Operation) and decodes every other answer, so errors are the SDK's.
+type starter struct {
+	name      string // of the operation
+	operation *aws.Operation
+	sdk       *sfn.Client
+	bySDK     sdkStart
+}
+
+// started is what is read of an answer.
+type started struct {
+	execution string // its ARN
+
+	// Of StartSyncExecution only.
+	status  types.SyncExecutionStatus
+	failure string
+	cause   string
+	output  string
+}
+
+// sdkStart calls an operation by the SDK.
+type sdkStart func(ctx context.Context, c *sfn.Client, in *sfn.StartSyncExecutionInput, options ...func(*sfn.Options)) (started, error)
+
+func startBySDK(ctx context.Context, c *sfn.Client, in *sfn.StartSyncExecutionInput, options ...func(*sfn.Options)) (started, error) {
+	out, err := c.StartExecution(ctx, &sfn.StartExecutionInput{StateMachineArn: in.StateMachineArn, Name: in.Name, Input: in.Input}, options...)
+	if err != nil {
+		return started{}, err
+	}
+	return started{execution: text(out.ExecutionArn)}, nil
+}
+
+func startSyncBySDK(ctx context.Context, c *sfn.Client, in *sfn.StartSyncExecutionInput, options ...func(*sfn.Options)) (started, error) {
+	out, err := c.StartSyncExecution(ctx, in, options...)
+	if err != nil {
+		return started{}, err
+	}
+	return started{text(out.ExecutionArn), out.Status, text(out.Error), text(out.Cause), text(out.Output)}, nil
+}
+
+// newStarter makes the starter of an operation at client's endpoint and with its credentials, over t.
+func newStarter(name string, bySDK sdkStart, client *sfn.Client, t http.RoundTripper) *starter {
+	s := &starter{name: name, sdk: client, bySDK: bySDK}
+	s.operation = aws.NewOperation(client.Options().Credentials, t, func(ctx context.Context, by aws.HTTPClient) error {
+		_, err := s.unsent(ctx, by)
+		return err
+	})
+	return s
+}
+
+// unsent calls the operation by the SDK over an HTTP client that sends nothing.
+func (s *starter) unsent(ctx context.Context, by aws.HTTPClient) (started, error) {
+	anything := "arn:aws:states:::stateMachine:none" // the SDK demands a state machine
+	return s.bySDK(ctx, s.sdk, &sfn.StartSyncExecutionInput{StateMachineArn: &anything}, func(o *sfn.Options) {
+		o.HTTPClient, o.Credentials = by, aws.Nobody
+	})
+}
+
+// start starts an execution, in one attempt.
+func (s *starter) start(ctx context.Context, r startRequest) (started, error) {
+	body := r.body()
+	defer body.Release()
+	var out started
+	err := s.operation.Call(ctx, body, func(a *aws.Answer) (err error) {
+		if a.OK() {
+			var ok bool
+			if out, ok = readStarted(a.Body); ok {
+				return nil
+			}
+		}
+		out, err = s.unsent(ctx, a)
+		return err
+	})
+	if known := (*smithy.OperationError)(nil); err != nil && !errors.As(err, &known) {
+		err = &smithy.OperationError{ServiceID: sfn.ServiceID, OperationName: s.name, Err: err}
+	}
+	return out, err
+}
+
+// startRequest is the request of StartExecution and of StartSyncExecution.
+type startRequest struct {
+	machine, name string
+	domain        *domain
+	changes       []*prepared
+	size          int // of the input as a JSON string literal
+}
+
+// body writes the request's body, in which the input is a JSON string. It is written once, into a buffer of its size.
+func (r *startRequest) body() *aws.Body {
+	const around = len(`{"input":,"name":"","stateMachineArn":""}`)
+	b := aws.NewBody(around + r.size + len(r.name) + len(r.machine))
+	dst := append(b.Bytes, `{"input":"`...)
+	dst = jsontext.AppendLiteral(dst, r.domain.head)
+	for i, p := range r.changes {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = jsontext.AppendLiteral(dst, p.json)
+	}
+	dst = append(dst, inputTail...)
+	dst = append(dst, `","name":`...)
+	dst = jsontext.AppendString(dst, r.name)
+	dst = append(dst, `,"stateMachineArn":`...)
+	dst = jsontext.AppendString(dst, r.machine)
+	b.Bytes = append(dst, '}')
+	return b
+}
