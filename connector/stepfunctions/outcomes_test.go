@@ -259,7 +259,7 @@ func TestTwoConnectorsOnOneMachineSeeTheirOwnOutcomesOnly(t *testing.T) {
 			tc := newTask(t).TaskContext
 			tc.Connector, tc.ClusterID = name, "cluster"
 			s := newTaskSinkFor(t, tc, settingsFor(nil, "execution.type", "standard"))
-			s.router.domains[0].clients = &clients{start: client}
+			s.router.domains[0].clients = &clients{sdk: client}
 			w := newSweeps(s.router.domains, s.settings, tc)
 			if err := w.sweep(t.Context()); err != nil {
 				t.Fatal(err)
