@@ -103,7 +103,8 @@ type startRequest struct {
 func (r *startRequest) body() *aws.Body {
 	const around = len(`{"input":,"name":"","stateMachineArn":""}`)
 	b := aws.NewBody(around + r.size + len(r.name) + len(r.machine))
-	dst := append(b.Bytes, `{"input":"`...)
+	dst := b.Bytes
+	dst = append(dst, `{"input":"`...)
 	dst = jsontext.AppendLiteral(dst, r.domain.head)
 	for i, p := range r.changes {
 		if i > 0 {
@@ -116,6 +117,7 @@ func (r *startRequest) body() *aws.Body {
 	dst = jsontext.AppendString(dst, r.name)
 	dst = append(dst, `,"stateMachineArn":`...)
 	dst = jsontext.AppendString(dst, r.machine)
-	b.Bytes = append(dst, '}')
+	dst = append(dst, '}')
+	b.Bytes = dst
 	return b
 }

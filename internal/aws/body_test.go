@@ -104,7 +104,8 @@ func TestATransportThatReadsOnAfterAnErrorReadsNobodyElsesBytes(t *testing.T) {
 			t.Fatal(err)
 		}
 		req.Header.Set("Letter", string(letter))
-		if _, err := transport.RoundTrip(req); err == nil {
+		if res, err := transport.RoundTrip(req); err == nil {
+			_ = res.Body.Close()
 			t.Fatal("no error")
 		}
 		b.Release()

@@ -96,10 +96,11 @@ func (o *Operation) Call(ctx context.Context, body *Body, read func(*Answer) err
 	if err != nil {
 		return unsent(req, err)
 	}
+	defer func() { _ = res.Body.Close() }()
 	buf := answers.Get().(*answerBuffer)
 	defer answers.Put(buf)
 	a := Answer{Status: res.StatusCode, Header: res.Header}
-	a.Body, err = buf.read(res)
+	a.Body, err = buf.read(res.Body, res.ContentLength)
 	if err != nil {
 		return unsent(req, fmt.Errorf("reading the answer: %w", err))
 	}
@@ -226,18 +227,17 @@ const (
 	maxPooledAnswer = 1 << 20
 )
 
-// read gives the whole of an answer's body, in the buffer where it fits.
-func (b *answerBuffer) read(res *http.Response) ([]byte, error) {
-	defer func() { _ = res.Body.Close() }()
+// read gives the whole of an answer's body of size bytes, -1 when that is not known, in the buffer where it fits.
+func (b *answerBuffer) read(body io.Reader, size int64) ([]byte, error) {
 	into := b.bytes[:0]
-	if n := res.ContentLength; n > int64(cap(into)) && n <= maxAnswer {
-		into = make([]byte, 0, n)
+	if size > int64(cap(into)) && size <= maxAnswer {
+		into = make([]byte, 0, size)
 	}
 	for {
 		if len(into) == cap(into) {
 			into = append(into, 0)[:len(into)]
 		}
-		n, err := res.Body.Read(into[len(into):cap(into)])
+		n, err := body.Read(into[len(into):cap(into)])
 		into = into[:len(into)+n]
 		if cap(into) <= maxPooledAnswer {
 			b.bytes = into
