@@ -83,6 +83,14 @@ type Call struct {
 	Named bool
 }
 
+// Named is an optional interface of a Sink that may deliver under names. Without it, or when it says no, records are
+// delivered again whenever they are read again.
+type Named interface {
+	// Named tells whether the destination may remember a name for good: a record that is read again, on purpose, under its
+	// old name counts as delivered and is not. The host then looks after offsets that other tools have moved.
+	Named() bool
+}
+
 // TaskContext is what a sink may know of the task that it serves.
 type TaskContext struct {
 	Connector string

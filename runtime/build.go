@@ -239,13 +239,20 @@ func (w *Worker) build(ctx context.Context, inc *incarnation) (t *task.Task, p r
 	}
 	log := w.opts.Logger(LoggerTask).With("connector", inc.id.Connector, "task", inc.id.Task)
 	topics := &topicIDs{}
+	rewound := &rewinds{
+		connector: inc.id.Connector, policy: b.values.String("replay.on.rewind"), book: w.opts.Book, log: log,
+		named: inc.named, held: map[task.Partition]adoption{},
+	}
+	epoch := func(topic string, p int32, o int64) int {
+		return store.EpochOf(inc.want.Replays, topic, p, o) + rewound.epoch(topic, p, o)
+	}
 	part := &share{otherwise: 1 / float64(max(1, b.values.Int("tasks.max"))), held: map[task.Partition]bool{}}
 	shared, leave := w.commons.join(inc.id.Connector)
 	cfg := task.Config{
 		Connector: inc.id.Connector, ID: inc.id.Task,
 		Settings: settings(b, w.opts.Config.Values), Pipeline: pipeline,
 		OpenSink: func(ctx context.Context) (connector.Sink, error) {
-			sink, err := w.openSink(ctx, b, inc, topics, part, shared, log)
+			sink, err := w.openSink(ctx, b, inc, topics, part, shared, epoch, log)
 			if err == nil {
 				inc.sink.Store(&sink)
 			}
@@ -253,9 +260,13 @@ func (w *Worker) build(ctx context.Context, inc *incarnation) (t *task.Task, p r
 		},
 		OpenSource: func(ctx context.Context, g task.Group) (task.Source, error) {
 			count := func(ctx context.Context, topics []string) (int, error) { return w.countPartitions(ctx, b, topics, log) }
-			return w.openSource(ctx, b, inc, part, part.around(topics.around(g), count), log)
+			src, err := w.openSource(ctx, b, inc, part, rewound.around(part.around(topics.around(g), count)), log)
+			if err != nil {
+				return nil, err
+			}
+			return notingSource{src, rewound}, nil
 		},
-		Replay:   func(topic string, p int32, o int64) int { return store.EpochOf(inc.want.Replays, topic, p, o) },
+		Replay:   epoch,
 		Report:   func(s task.State, err error) { w.post(report{inc, s, err}) },
 		Outlived: w.opts.Outlived, Metrics: inc.metrics, Log: log,
 	}
@@ -265,7 +276,7 @@ func (w *Worker) build(ctx context.Context, inc *incarnation) (t *task.Task, p r
 	return task.New(cfg), policyOf(b), func() error { leave(); return closeAll(converters) }, nil
 }
 
-func (w *Worker) openSink(ctx context.Context, b *blueprint, inc *incarnation, topics *topicIDs, part *share, shared *common, log *slog.Logger) (connector.Sink, error) {
+func (w *Worker) openSink(ctx context.Context, b *blueprint, inc *incarnation, topics *topicIDs, part *share, shared *common, epoch func(string, int32, int64) int, log *slog.Logger) (connector.Sink, error) {
 	cluster, err := w.clusterID(ctx, b)
 	if err != nil {
 		return nil, err
@@ -274,7 +285,7 @@ func (w *Worker) openSink(ctx context.Context, b *blueprint, inc *incarnation, t
 		Connector: inc.id.Connector, Task: inc.id.Task, Log: log,
 		Metrics:   w.opts.Metrics.plugin(inc.id),
 		ClusterID: cluster, TopicID: topics.get,
-		ReplayEpoch: func(topic string, p int32, o int64) int { return store.EpochOf(inc.want.Replays, topic, p, o) },
+		ReplayEpoch: epoch,
 		MaxInFlight: b.values.Int("max.in.flight"),
 		Share:       part.now, Common: shared.get,
 	})

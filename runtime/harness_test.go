@@ -207,6 +207,14 @@ type probe struct {
 	contexts  []connector.TaskContext
 	passwords []string
 	outcomes  connector.Outcomes
+	remembers bool
+}
+
+// Named makes the probe a connector.Named.
+func (p *probe) Named() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.remembers
 }
 
 // Outcomes makes the probe a connector.Auditor.

@@ -25,6 +25,7 @@ type Herder struct {
 	log     *slog.Logger
 	worker  *Worker
 	view    *view
+	book    *book
 	writing chan struct{} // holds one while a write is between its decision and its application
 	folder  *folderWatch
 	readers sync.WaitGroup
@@ -58,9 +59,13 @@ type HerderOptions struct {
 func NewHerder(o HerderOptions) *Herder {
 	logger := func(name string) *slog.Logger { return o.Levels.Logger(name, o.Handler) }
 	h := &Herder{opts: o, cluster: o.Cluster, log: logger(LoggerHerder), view: newView(), writing: make(chan struct{}, 1), started: time.Now()}
+	h.book = &book{log: o.StatusLog, view: h.view, position: &h.view.status}
+	if h.cluster == nil {
+		h.book.log, h.book.position = o.ConfigLog, &h.view.config
+	}
 	h.worker = NewWorker(WorkerOptions{
 		ID: o.WorkerID, Config: o.Config, Plugins: o.Plugins, Providers: o.Providers, Clients: o.Clients,
-		Status: o.StatusLog, Outlived: task.NewOutlived(), Metrics: o.Metrics, Logger: logger,
+		Status: o.StatusLog, Outlived: task.NewOutlived(), Book: h.book, Metrics: o.Metrics, Logger: logger,
 	})
 	h.folder = newFolderWatch(h)
 	o.Metrics.collect(h.folder)

@@ -33,6 +33,16 @@ type incarnation struct {
 	refused string // why the policy does not start it anew
 }
 
+// named tells whether the destination may remember the names of the task's deliveries.
+func (inc *incarnation) named() bool {
+	sink := inc.sink.Load()
+	if sink == nil {
+		return false
+	}
+	n, ok := (*sink).(connector.Named)
+	return ok && n.Named()
+}
+
 // halt tells it to end orderly.
 func (inc *incarnation) halt() {
 	inc.told = true

@@ -75,6 +75,9 @@ func (h *Herder) ResetOffsets(ctx context.Context, name string) (Message, error)
 		if err := h.raiseEpochs(ctx, c, name, s, committed, all, nil); err != nil {
 			return err
 		}
+		if err := h.book.write(ctx, forsake(s, name, adopted(s, name))); err != nil {
+			return err
+		}
 		return c.DeleteGroup(ctx, group)
 	})
 	if err != nil {
@@ -207,6 +210,9 @@ func (h *Herder) alter(ctx context.Context, c Cluster, group, name string, chang
 		}
 	}
 	if len(change.remove) > 0 {
+		if err := h.book.write(ctx, forsake(s, name, change.remove)); err != nil {
+			return err
+		}
 		return c.DeleteGroupOffsets(ctx, group, change.remove)
 	}
 	return nil

@@ -27,7 +27,9 @@ type WorkerOptions struct {
 	// Status is the log that statuses are appended to.
 	Status   store.Log
 	Outlived *task.Outlived
-	Metrics  *Metrics
+	// Book holds which partitions are adopted.
+	Book    *book
+	Metrics *Metrics
 	// Logger gives the logger of that name; see Levels.Logger.
 	Logger func(name string) *slog.Logger
 }

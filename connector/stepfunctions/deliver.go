@@ -36,6 +36,7 @@ var (
 	_ connector.Sink   = (*Sink)(nil)
 	_ connector.Cutter = (*Sink)(nil)
 	_ connector.Sized  = (*Sink)(nil)
+	_ connector.Named  = (*Sink)(nil)
 )
 
 // syncTimeout is longer than the longest Express execution (5 minutes): what is given up

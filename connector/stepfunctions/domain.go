@@ -83,6 +83,16 @@ func (s *Sink) BatchMaxRecords() int {
 	return most
 }
 
+// Named tells whether a domain's executions are named for good. A type that is not known yet may be Standard.
+func (s *Sink) Named() bool {
+	for _, d := range s.router.domains {
+		if executionType(d.kind.Load()) != express {
+			return true
+		}
+	}
+	return false
+}
+
 // resolve gives the type of the state machine, asking DescribeStateMachine if nobody has. The
 // type belongs to the state machine, so a version or an alias is not part of the question.
 func (d *domain) resolve(ctx context.Context, timeout time.Duration) (executionType, error) {

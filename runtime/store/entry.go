@@ -23,7 +23,7 @@ type Entry struct {
 }
 
 // Key prefixes of the config topic and the status topic, as Kafka Connect spells them
-// (KafkaConfigBackingStore, KafkaStatusBackingStore); replay- and file- are ours.
+// (KafkaConfigBackingStore, KafkaStatusBackingStore); replay-, file- and adopted- are ours.
 const (
 	prefixConnector       = "connector-"
 	prefixTarget          = "target-state-"
@@ -31,6 +31,7 @@ const (
 	prefixLogger          = "logger-cluster-"
 	prefixReplay          = "replay-"
 	prefixFile            = "file-"
+	prefixAdopted         = "adopted-"
 	prefixConnectorStatus = "status-connector-"
 	prefixTaskStatus      = "status-task-"
 	prefixTopicStatus     = "status-topic-"

@@ -9,7 +9,7 @@ import (
 )
 
 // MemoryLog is the Log of standalone mode. Its entries end with the process, except for replay
-// epochs where a file is given: without them a worker that is started again would mistake the
+// epochs and adoptions where a file is given: without them a worker that is started again would mistake the
 // executions of a deliberate replay for those of the first delivery.
 type MemoryLog struct {
 	path string // "" keeps nothing
@@ -121,4 +121,6 @@ func latest(entries []Entry, want func(Entry) bool) []Entry {
 	return kept
 }
 
-func isReplay(e Entry) bool { return strings.HasPrefix(string(e.Key), prefixReplay) }
+func isReplay(e Entry) bool {
+	return strings.HasPrefix(string(e.Key), prefixReplay) || strings.HasPrefix(string(e.Key), prefixAdopted)
+}

@@ -124,6 +124,14 @@ func (f *fold) apply(e Entry) error {
 		v, err := decode(e, (*fileJSON).value)
 		set(f, 8, &f.Files, rest, v)
 		return err
+	case prefixAdopted:
+		k, err := parseAdoptionKey(rest)
+		if err != nil {
+			return err
+		}
+		v, err := decode(e, (*adoptionJSON).value)
+		set(f, 12, &f.Adoptions, k, v)
+		return err
 	}
 	return f.applyStatus(prefix, rest, e)
 }
@@ -154,7 +162,7 @@ func (f *fold) applyStatus(prefix, rest string, e Entry) error {
 }
 
 func split(key string) (prefix, rest string) {
-	for _, p := range [...]string{prefixConnector, prefixTarget, prefixRestart, prefixLogger, prefixReplay, prefixFile,
+	for _, p := range [...]string{prefixConnector, prefixTarget, prefixRestart, prefixLogger, prefixReplay, prefixFile, prefixAdopted,
 		prefixConnectorStatus, prefixTaskStatus, prefixTopicStatus} {
 		if rest, ok := strings.CutPrefix(key, p); ok {
 			return p, rest

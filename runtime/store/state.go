@@ -13,6 +13,9 @@ type State struct {
 	// Files gives the file, of the folder that the leader watches, which owns a connector's configuration.
 	Files map[string]string
 
+	// Adoptions outlive their connectors, as Replays do.
+	Adoptions map[AdoptionKey]Adoption
+
 	ConnectorStatus map[string]Status
 	TaskStatus      map[TaskKey]Status
 	Topics          map[TopicKey]Topic
@@ -71,8 +74,6 @@ type Replay struct {
 	Partition int32  `json:"partition"`
 	Epoch     int    `json:"epoch"`
 	Below     int64  `json:"below"`
-	// Adopted says that the connector has committed positions of its own in this partition.
-	Adopted bool `json:"adopted,omitempty"`
 }
 
 // EpochOf gives the replay epoch of a record: 0, or the number of the deliberate replay that it

@@ -193,6 +193,9 @@ func (r *varints) offsets(base int64) []int64 {
 	return out
 }
 
+// OwnMetadata tells whether the metadata of a commit is ours: of a task, or CleanMetadata.
+func OwnMetadata(text string) bool { return strings.HasPrefix(text, metadataMark) }
+
 // CleanMetadata is the text to commit with an offset that somebody else than a task sets for a topic with
 // that id: nothing above the offset has been started.
 func CleanMetadata(topicID string) string {
