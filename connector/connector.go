@@ -115,17 +115,28 @@ type TaskContext struct {
 }
 
 // Metrics is where plugins count. Names follow Prometheus' conventions without a prefix;
-// labels alternate name and value. Resolve a Counter once, not once per record.
+// labels alternate name and value. Resolve a Counter once, not once per record. A label's values are few and known
+// beforehand: never a key, an offset or the name of an execution.
 type Metrics interface {
 	Counter(name, help string, labels ...string) Counter
 	Gauge(name, help string, labels ...string) Gauge
+	// Histogram counts values by size. Its name ends in the unit, which decides the buckets: _seconds, _bytes, or
+	// else a count.
+	Histogram(name, help string, labels ...string) Histogram
 }
+
+// Measured is an optional interface of a Connector: Measure asks m once for every metric that its sinks may
+// ask for, with any values of the labels. docs/METRICS.md is made from it.
+type Measured interface{ Measure(m Metrics) }
 
 // Counter only goes up. Safe for concurrent use.
 type Counter interface{ Add(n float64) }
 
 // Gauge goes up and down. Safe for concurrent use.
 type Gauge interface{ Set(v float64) }
+
+// Histogram counts values by size. Observe does not allocate. Safe for concurrent use.
+type Histogram interface{ Observe(v float64) }
 
 // Sized is an optional interface of a Sink that knows how many records a batch should hold when the
 // user has not set batch.max.records.

@@ -36,6 +36,9 @@ type ConverterPlugin struct {
 	New func(cfg config.Values, isKey bool) (Converter, error)
 	// NewHeader makes the same converter for headers; nil when it cannot serve as one.
 	NewHeader func(cfg config.Values) (HeaderConverter, error)
+	// Measure asks m for every metric of the plugin, and counts there from then on; nil when it has none. The host
+	// calls it once, before New. Converters are shared by tasks, so that these metrics have no connector or task.
+	Measure func(m Metrics)
 }
 
 // Transform is a single message transform (SMT). It is safe for concurrent use.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stepconnect/stepconnect/connector"
 	"github.com/stepconnect/stepconnect/connector/config"
+	"github.com/stepconnect/stepconnect/runtime/metric"
 	"github.com/stepconnect/stepconnect/runtime/store"
 	"github.com/stepconnect/stepconnect/runtime/task"
 )
@@ -237,6 +238,7 @@ func (w *Worker) build(ctx context.Context, inc *incarnation) (t *task.Task, p r
 	if err != nil {
 		return nil, p, nil, err
 	}
+	inc.metrics.Made(w.madeOf(b, pipeline))
 	log := w.opts.Logger(LoggerTask).With("connector", inc.id.Connector, "task", inc.id.Task)
 	topics := &topicIDs{}
 	rewound := &rewinds{
@@ -268,7 +270,7 @@ func (w *Worker) build(ctx context.Context, inc *incarnation) (t *task.Task, p r
 		},
 		Replay:   epoch,
 		Report:   func(s task.State, err error) { w.post(report{inc, s, err}) },
-		Outlived: w.opts.Outlived, Metrics: inc.metrics, Log: log,
+		Outlived: w.opts.Outlived, Metrics: &inc.metrics.Metrics, Log: log,
 	}
 	if topic := cfg.Settings.DeadLetterTopic; topic != "" {
 		cfg.OpenDeadLetters = func(ctx context.Context) (task.Producer, error) { return w.openDeadLetters(ctx, b, inc, log) }
@@ -283,7 +285,7 @@ func (w *Worker) openSink(ctx context.Context, b *blueprint, inc *incarnation, t
 	}
 	return b.sink.NewSink(ctx, b.values, connector.TaskContext{
 		Connector: inc.id.Connector, Task: inc.id.Task, Log: log,
-		Metrics:   w.opts.Metrics.plugin(inc.id),
+		Metrics:   w.opts.Metrics.Plugin(metric.ID(inc.id)),
 		ClusterID: cluster, TopicID: topics.get,
 		ReplayEpoch: epoch,
 		MaxInFlight: b.values.Int("max.in.flight"),

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stepconnect/stepconnect/runtime/metric"
 	"github.com/stepconnect/stepconnect/runtime/store"
 	"pgregory.net/rapid"
 )
@@ -188,7 +189,7 @@ func (c *council) join(name string, settings ...string) *citizen {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	metrics, err := NewMetrics(nil)
+	metrics, err := metric.New(nil)
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stepconnect/stepconnect/runtime/store"
 )
 
@@ -229,26 +228,18 @@ func (h *Herder) unowned(s store.State, name string) error {
 	return Conflict("The configuration of connector %s is owned by the file %s of connector.files.dir: change it there. It can be paused, resumed, stopped and restarted here, and its offsets can be changed", name, file)
 }
 
-// fileSeries is what the watch tells as a prometheus.Collector.
-var fileSeries = prometheus.NewDesc("stepconnect_connector_files", "Files of connector.files.dir by state; on the leader only.", []string{"state"}, nil)
-
-// Describe implements prometheus.Collector.
-func (w *folderWatch) Describe(ch chan<- *prometheus.Desc) { ch <- fileSeries }
-
-// Collect implements prometheus.Collector.
-func (w *folderWatch) Collect(ch chan<- prometheus.Metric) {
+// counts gives the files by state in lower case; nil before the folder was read, and on workers that do not lead.
+func (w *folderWatch) counts() map[string]int {
 	r := w.get()
 	if r.ReadAt == nil {
-		return
+		return nil
 	}
-	counts := map[string]int{FileApplied: 0, FileBroken: 0}
+	counts := map[string]int{strings.ToLower(FileApplied): 0, strings.ToLower(FileBroken): 0}
 	for _, f := range r.Files {
-		counts[f.State]++
+		counts[strings.ToLower(f.State)]++
 	}
 	if r.Error != "" {
-		counts[FileBroken]++ // the folder itself
+		counts[strings.ToLower(FileBroken)]++ // the folder itself
 	}
-	for _, state := range []string{FileApplied, FileBroken} {
-		ch <- prometheus.MustNewConstMetric(fileSeries, prometheus.GaugeValue, float64(counts[state]), strings.ToLower(state))
-	}
+	return counts
 }

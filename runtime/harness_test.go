@@ -18,6 +18,7 @@ import (
 	"github.com/stepconnect/stepconnect/connector"
 	"github.com/stepconnect/stepconnect/connector/config"
 	"github.com/stepconnect/stepconnect/connector/file"
+	"github.com/stepconnect/stepconnect/runtime/metric"
 	"github.com/stepconnect/stepconnect/runtime/store"
 	"go.uber.org/goleak"
 )
@@ -75,7 +76,7 @@ func (w *world) run(settings map[string]string) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	metrics, err := NewMetrics(nil)
+	metrics, err := metric.New(nil)
 	if err != nil {
 		w.t.Fatal(err)
 	}

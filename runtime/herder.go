@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stepconnect/stepconnect/connector/config"
+	"github.com/stepconnect/stepconnect/runtime/metric"
 	"github.com/stepconnect/stepconnect/runtime/store"
 	"github.com/stepconnect/stepconnect/runtime/task"
 )
@@ -47,7 +48,7 @@ type HerderOptions struct {
 	Clients   Clients
 	// ConfigLog and StatusLog hold the State: topics, or MemoryLogs in standalone mode.
 	ConfigLog, StatusLog store.Log
-	Metrics              *Metrics
+	Metrics              *metric.Metrics
 	Levels               *Levels
 	// Handler takes all log records; Levels decides what reaches it.
 	Handler slog.Handler
@@ -68,7 +69,7 @@ func NewHerder(o HerderOptions) *Herder {
 		Status: o.StatusLog, Outlived: task.NewOutlived(), Book: h.book, Metrics: o.Metrics, Logger: logger,
 	})
 	h.folder = newFolderWatch(h)
-	o.Metrics.collect(h.folder)
+	o.Metrics.Worker.Files(h.folder.counts)
 	return h
 }
 

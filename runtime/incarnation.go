@@ -3,10 +3,12 @@ package runtime
 import (
 	"context"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/stepconnect/stepconnect/connector"
+	"github.com/stepconnect/stepconnect/runtime/metric"
 	"github.com/stepconnect/stepconnect/runtime/task"
 )
 
@@ -16,13 +18,15 @@ type incarnation struct {
 	id      TaskID
 	want    DesiredTask // as it was started for
 	demand  int         // of the slot when it was started
-	metrics *task.Metrics
+	metrics *metric.Task
 
 	made        atomic.Pointer[task.Task]      // nil until its configuration has been read
 	sink        atomic.Pointer[connector.Sink] // nil until it is open
+	source      atomic.Pointer[watchedSource]  // nil until it joins its group
 	stop, abort context.CancelFunc
 
 	// Of Worker.Run's goroutine.
+	counted bool // its start was counted, as a success or a failure
 	told    bool // to stop
 	over    bool // run has returned
 	state   task.State
@@ -66,5 +70,13 @@ func (inc *incarnation) run(stop, abort context.Context, w *Worker) (err error) 
 	t.SetPaused(inc.want.Paused)
 	inc.made.Store(t)
 	w.post(began{inc, policy})
+	measuring, measured := context.WithCancel(stop)
+	var measure sync.WaitGroup
+	measure.Go(func() { inc.measure(measuring, t) })
+	defer func() {
+		measured()
+		measure.Wait()
+		inc.metrics.Holds(nil)
+	}()
 	return t.Run(stop, abort)
 }

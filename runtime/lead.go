@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/stepconnect/stepconnect/runtime/metric"
 	"github.com/stepconnect/stepconnect/runtime/store"
 )
 
@@ -299,6 +300,8 @@ func (h *Herder) planChanged(entries []store.Entry) {
 		}
 	}
 	h.apply()
+	p := h.view.getPlan()
+	h.opts.Metrics.Worker.Follows(metric.Cluster{LeaderURL: p.Members[p.Leader], Generation: p.Generation})
 }
 
 // handedOver waits, not for ever, until the others have a plan without this worker.

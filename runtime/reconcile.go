@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 	"time"
 
 	"github.com/stepconnect/stepconnect/connector/config"
+	"github.com/stepconnect/stepconnect/runtime/metric"
 	"github.com/stepconnect/stepconnect/runtime/store"
 	"github.com/stepconnect/stepconnect/runtime/task"
 )
@@ -64,7 +66,7 @@ type slot struct {
 	restarted int64 // offset of the restart request that was acted on last
 	attempts  int   // restarts by policy since it last ran well
 	restartAt time.Time
-	metrics   *task.Metrics
+	metrics   *metric.Task
 	waiters   []chan<- bool // of RestartTask, for the next start
 }
 
@@ -127,6 +129,7 @@ func (w *Worker) reconcile(ctx context.Context) time.Duration {
 			wait = min(wait, max(0, s.restartAt.Sub(now)))
 		}
 	}
+	w.tookOver(now)
 	w.mu.Lock()
 	if w.version < w.want.Version {
 		w.version = w.want.Version
@@ -138,6 +141,20 @@ func (w *Worker) reconcile(ctx context.Context) time.Duration {
 		close(p)
 	}
 	return wait
+}
+
+// tookOver tells the metrics when all that a plan takes from this worker has ended, and what it gives has begun.
+func (w *Worker) tookOver(now time.Time) {
+	if w.moving.IsZero() {
+		return
+	}
+	for _, s := range w.slots {
+		if !s.wanted || s.current == nil || s.current.told {
+			return
+		}
+	}
+	w.opts.Metrics.Worker.Rebalanced(now.Sub(w.moving))
+	w.moving = time.Time{}
 }
 
 // take moves what came from outside into the state of Run's goroutine.
@@ -158,6 +175,7 @@ func (w *Worker) take() (pings []ping) {
 				s.attempts = 0
 			}
 			e.inc.state, e.inc.err, e.inc.since = e.state, e.err, time.Now()
+			w.countStart(e.inc, e.state)
 			if e.state == task.Failed {
 				w.log.Error("task has failed", "connector", e.inc.id.Connector, "task", e.inc.id.Task, "error", e.err)
 			}
@@ -165,6 +183,7 @@ func (w *Worker) take() (pings []ping) {
 			e.inc.over = true
 			if e.err != nil && e.inc.state != task.Failed && !e.inc.told {
 				e.inc.state, e.inc.err = task.Failed, e.err
+				w.countStart(e.inc, task.Failed)
 				w.log.Error("task could not start", "connector", e.inc.id.Connector, "task", e.inc.id.Task, "error", e.err)
 			}
 		case warning:
@@ -173,6 +192,11 @@ func (w *Worker) take() (pings []ping) {
 			if e.reading == e.c.reading {
 				e.c.err = e.err
 				e.c.release()
+				if e.err == nil {
+					w.opts.Metrics.Worker.Connectors.Succeeded.Add(1)
+				} else {
+					w.opts.Metrics.Worker.Connectors.Failed.Add(1)
+				}
 			}
 		case restartTask:
 			if s, ok := w.slots[e.id]; ok && s.wanted {
@@ -196,6 +220,19 @@ func (w *Worker) take() (pings []ping) {
 	return pings
 }
 
+// countStart counts how the start of an incarnation ended: with the first state that is not a mere beginning.
+func (w *Worker) countStart(inc *incarnation, s task.State) {
+	if inc.counted || s == task.Starting || s == task.Stopped {
+		return
+	}
+	inc.counted = true
+	if s == task.Failed {
+		w.opts.Metrics.Worker.Tasks.Failed.Add(1)
+	} else {
+		w.opts.Metrics.Worker.Tasks.Succeeded.Add(1)
+	}
+}
+
 // lingers tells whether a task that is gone from the cluster has left deliveries behind. Until they have ended its status
 // stays: offsets are not changed while any worker has such a status.
 func (w *Worker) lingers(s *slot) bool {
@@ -208,12 +245,16 @@ func (w *Worker) adopt(d Desired) {
 	if d.Version < w.want.Version {
 		return
 	}
+	if d.Generation != w.want.Generation && w.moving.IsZero() {
+		w.moving = time.Now()
+		w.opts.Metrics.Worker.Rebalancing()
+	}
 	w.want = d
 	for id, want := range d.Tasks {
 		s, ok := w.slots[id]
 		if !ok {
 			// Requests from before this worker had the task are not about this incarnation.
-			s = &slot{id: id, restarted: want.Restart.Offset, metrics: w.opts.Metrics.task(id)}
+			s = &slot{id: id, restarted: want.Restart.Offset, metrics: w.opts.Metrics.Task(metric.ID(id))}
 			w.slots[id] = s
 		}
 		if !s.wanted {
@@ -293,6 +334,15 @@ func (w *Worker) start(ctx context.Context, s *slot) {
 	s.waiters = nil
 }
 
+// classOf is the full class of the plugin that a configuration names, or what it names when there is none.
+func (w *Worker) classOf(cfg map[string]*string) string {
+	name := config.Trim(textOf(cfg, "connector.class"))
+	if _, r, err := w.opts.Plugins.sink(name); err == nil {
+		return r.info.Class
+	}
+	return name
+}
+
 // versionOf is the version of the plugin that a configuration names, "" when there is none.
 func (w *Worker) versionOf(cfg map[string]*string) string {
 	_, r, err := w.opts.Plugins.sink(config.Trim(textOf(cfg, "connector.class")))
@@ -310,7 +360,7 @@ func (w *Worker) leave(s *slot) {
 	} else {
 		w.statuses.say(store.Tombstone(key))
 	}
-	w.opts.Metrics.forget(s.id)
+	w.opts.Metrics.Forget(metric.ID(s.id))
 	for _, done := range s.waiters {
 		done <- false
 	}
@@ -336,6 +386,7 @@ func (w *Worker) publish(s *slot) {
 	} else {
 		st.Warning = c.warning
 	}
+	s.metrics.State(strings.ToLower(st.State))
 	w.statuses.say(store.TaskStatusEntry(store.TaskKey(s.id), st))
 }
 
@@ -372,6 +423,7 @@ func (w *Worker) reconcileConnectors(ctx context.Context) {
 		}
 		c.release()
 		delete(w.connectors, name)
+		w.opts.Metrics.ForgetConnector(name)
 		// A connector that is gone is the leader's to bury; one that moved is another worker's to speak for.
 		w.statuses.forget(store.ConnectorStatusKey(name))
 	}
@@ -401,6 +453,7 @@ func (w *Worker) publishConnector(c *ownConnector) {
 	case c.want.Target == store.Paused:
 		st.State = "PAUSED"
 	}
+	w.opts.Metrics.Connector(c.name, strings.ToLower(st.State), metric.PluginClass{Class: w.classOf(c.want.Config), Version: c.version})
 	w.statuses.say(store.ConnectorStatusEntry(c.name, st))
 }
 

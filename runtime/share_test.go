@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 
 	"github.com/stepconnect/stepconnect/connector"
+	"github.com/stepconnect/stepconnect/runtime/metric"
 	"github.com/stepconnect/stepconnect/runtime/task"
 )
 
@@ -19,7 +20,7 @@ func TestATasksShareIsThatOfItsPartitions(t *testing.T) {
 		w.awaitTasks("c", "RUNNING", 2)
 		eventually(t, "each task has the share of its partitions", func() bool {
 			for _, tc := range w.sink.started() {
-				held := w.opts.Metrics.task(TaskID{"c", tc.Task}).Partitions.Load()
+				held := w.opts.Metrics.Task(metric.ID{Connector: "c", Task: tc.Task}).Partitions.Load()
 				if tc.Share() != float64(held)/7 {
 					return false
 				}

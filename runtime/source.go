@@ -44,6 +44,7 @@ func (w *Worker) openSource(ctx context.Context, b *blueprint, inc *incarnation,
 		return nil, err
 	}
 	s := &watchedSource{Source: src}
+	inc.source.Store(s)
 	if w.opts.Config.Values.Bool("topic.tracking.enable") {
 		s.seen = func(topic string) { w.sawTopic(inc.id, topic) }
 	}

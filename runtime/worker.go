@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/stepconnect/stepconnect/connector"
+	"github.com/stepconnect/stepconnect/runtime/metric"
 	"github.com/stepconnect/stepconnect/runtime/store"
 	"github.com/stepconnect/stepconnect/runtime/task"
 )
@@ -29,7 +30,7 @@ type WorkerOptions struct {
 	Outlived *task.Outlived
 	// Book holds which partitions are adopted.
 	Book    *book
-	Metrics *Metrics
+	Metrics *metric.Metrics
 	// Logger gives the logger of that name; see Levels.Logger.
 	Logger func(name string) *slog.Logger
 }
@@ -57,6 +58,7 @@ type Worker struct {
 	slots      map[TaskID]*slot
 	connectors map[string]*ownConnector
 	tasks      sync.WaitGroup
+	moving     time.Time // when a new plan began to be taken over; zero when none is
 }
 
 // NewWorker makes a worker; it starts nothing.
@@ -67,6 +69,11 @@ func NewWorker(o WorkerOptions) *Worker {
 		slots: map[TaskID]*slot{}, connectors: map[string]*ownConnector{},
 	}
 	w.statuses = newPublisher(o.Status, w.log)
+	for _, c := range o.Plugins.list.Converters {
+		if c.Measure != nil {
+			c.Measure(o.Metrics.Shared())
+		}
+	}
 	return w
 }
 
@@ -206,6 +213,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	var helpers sync.WaitGroup
 	helpers.Go(func() { w.statuses.run(publishing, lastWords) })
 	helpers.Go(func() { w.watch(watching) })
+	helpers.Go(func() { w.opts.Metrics.Run(watching) })
 
 	for ctx.Err() == nil {
 		next := w.reconcile(after)

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/stepconnect/stepconnect/connector/config"
+	"github.com/stepconnect/stepconnect/runtime/metric"
 )
 
 // Groups of a worker's keys, as docs/CONFIG.md shows them.
@@ -36,7 +37,7 @@ const (
 // DistributedConfig, StandaloneConfig of 4.3) and ours. Keys of clients, converters and providers,
 // which have prefixes, are free.
 func WorkerDef(distributed bool) *config.Def {
-	keys := slices.Concat(workerKeys(), fileKeys(), restKeys(), restAuthKeys(), acceptedKeys())
+	keys := slices.Concat(workerKeys(), fileKeys(), restKeys(), restAuthKeys(), metricsKeys(), acceptedKeys())
 	if distributed {
 		keys = slices.Concat(keys, distributedKeys())
 	} else {
@@ -108,6 +109,26 @@ func restAuthKeys() []config.Key {
 		{Name: "rest.auth.basic.users.file", Importance: config.Medium, Group: groupRestAuth, Width: config.WidthLong, Doc: "File of users: name, hashed password and role, one a line."},
 		{Name: "rest.auth.bearer.tokens.file", Importance: config.Medium, Group: groupRestAuth, Width: config.WidthLong, Doc: "File of bearer tokens: hashed token and role, one a line."},
 		{Name: "rest.open.paths", Type: config.List, Default: []string{}, Importance: config.Low, Group: groupRestAuth, Width: config.WidthLong, Doc: "Paths that need no authentication, such as /health and /metrics."},
+	}
+}
+
+func metricsKeys() []config.Key {
+	return []config.Key{
+		{Name: "metrics.emf.enable", Type: config.Boolean, Default: false, Importance: config.Low, Group: groupMetrics,
+			Doc: "Whether metrics are written as lines in CloudWatch's embedded metric format; docs/METRICS.md lists them."},
+		{Name: "metrics.emf.interval.ms", Type: config.Long, Default: 60000, Validate: config.AtLeast(1000), Importance: config.Low, Unit: "ms", Group: groupMetrics,
+			Doc: "How often these lines are written. Sums in CloudWatch are right over periods of this length."},
+		{Name: "metrics.emf.namespace", Default: "StepConnect", Validate: config.NonEmptyString, Importance: config.Low, Group: groupMetrics,
+			Doc: "CloudWatch namespace of the metrics."},
+		{Name: "metrics.emf.destination", Default: "stdout", Importance: config.Low, Group: groupMetrics, Width: config.WidthLong,
+			Validate: config.Func("stdout, a file, tcp://host:port or udp://host:port", func(name string, value any) error {
+				text, _ := value.(string)
+				if err := metric.CheckDestination(text); err != nil {
+					return config.Invalid(name, value, err.Error())
+				}
+				return nil
+			}),
+			Doc: "Where these lines go: stdout, for a log driver that sends it to CloudWatch Logs; a file, which is appended to; or the socket of a CloudWatch agent, such as tcp://127.0.0.1:25888."},
 	}
 }
 

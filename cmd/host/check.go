@@ -12,6 +12,7 @@ import (
 	"github.com/stepconnect/stepconnect/connector"
 	"github.com/stepconnect/stepconnect/runtime"
 	"github.com/stepconnect/stepconnect/runtime/kafka"
+	"github.com/stepconnect/stepconnect/runtime/metric"
 	"github.com/stepconnect/stepconnect/runtime/store"
 )
 
@@ -98,7 +99,7 @@ func (c *checker) worker(ctx context.Context, raw map[string]string) error {
 	if err != nil {
 		return err
 	}
-	metrics, err := runtime.NewMetrics(nil)
+	metrics, err := metric.New(nil)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
+	goruntime "runtime"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,6 +19,7 @@ import (
 	"github.com/stepconnect/stepconnect/api"
 	"github.com/stepconnect/stepconnect/connector"
 	"github.com/stepconnect/stepconnect/runtime"
+	"github.com/stepconnect/stepconnect/runtime/metric"
 	"github.com/stepconnect/stepconnect/runtime/store"
 	"golang.org/x/sync/errgroup"
 )
@@ -33,6 +36,10 @@ type Worker struct {
 	log    *slog.Logger
 	build  Build
 	close  func(context.Context) error // what the logs and the membership hold; nil for nothing
+
+	emf      *metric.EMF // nil unless metrics.emf.enable
+	emfEvery time.Duration
+	emfTo    metric.Destination
 }
 
 // NewStandalone puts a worker together whose state lives in memory. Log records go to handler, as
@@ -65,7 +72,7 @@ func assemble(ctx context.Context, p connector.Plugins, b Build, cfg *runtime.Wo
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	metrics, err := runtime.NewMetrics(registry)
+	metrics, err := metric.New(registry)
 	if err != nil {
 		return nil, o, err
 	}
@@ -79,7 +86,17 @@ func assemble(ctx context.Context, p connector.Plugins, b Build, cfg *runtime.Wo
 		Version: b.Version, Commit: b.revision(), WorkerID: cfg.WorkerID(bound), Config: cfg, Providers: providers,
 		Plugins: list, Clients: kafkaClients(), Metrics: metrics, Levels: levels, Handler: handler,
 	}
-	return &Worker{URL: cfg.AdvertisedURL(bound), server: server, log: levels.Logger(runtime.LoggerWorker, handler), build: b}, o, nil
+	metrics.Worker.Built(metric.Build{Version: b.Version, Commit: b.revision(), Go: goruntime.Version(), WorkerID: o.WorkerID, Started: time.Now()})
+	w := &Worker{URL: cfg.AdvertisedURL(bound), server: server, log: levels.Logger(runtime.LoggerWorker, handler), build: b}
+	if v := cfg.Values; v.Bool("metrics.emf.enable") {
+		cluster := "standalone"
+		if v.Has("group.id") {
+			cluster = v.String("group.id")
+		}
+		w.emf = metric.NewEMF(registry, v.String("metrics.emf.namespace"), o.WorkerID, cluster)
+		w.emfEvery, w.emfTo = v.Duration("metrics.emf.interval.ms"), metric.Destination{Text: v.String("metrics.emf.destination"), Stdout: os.Stdout}
+	}
+	return w, o, nil
 }
 
 // boundAddr is the address of the first listener, whose port may have been 0.
@@ -146,6 +163,9 @@ func (w *Worker) Run(ctx context.Context) error {
 		defer stopServing()
 		return w.Herder.Run(running)
 	})
+	if w.emf != nil {
+		g.Go(func() error { w.emf.Write(serving, w.emfEvery, w.emfTo, w.log); return nil })
+	}
 	w.log.Info("worker is starting", "version", w.build.Version, "commit", w.build.revision(), "rest", w.URL)
 	err := g.Wait()
 	if w.close != nil {

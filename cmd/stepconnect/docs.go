@@ -11,27 +11,45 @@ import (
 	"github.com/stepconnect/stepconnect/connector/config"
 	"github.com/stepconnect/stepconnect/runtime"
 	"github.com/stepconnect/stepconnect/runtime/kafka"
+	"github.com/stepconnect/stepconnect/runtime/metric"
 )
 
 func docsCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "docs [DIR]",
-		Short: "Write the reference that is generated from the code: CONFIG.md",
+		Short: "Write the references that are generated from the code: CONFIG.md and METRICS.md",
 		Args:  cobra.MaximumNArgs(1),
-		RunE: func(_ *cobra.Command, args []string) (err error) {
+		RunE: func(_ *cobra.Command, args []string) error {
 			dir := "docs"
 			if len(args) > 0 {
 				dir = args[0]
 			}
-			f, err := os.Create(filepath.Join(dir, "CONFIG.md"))
-			if err != nil {
-				return err
+			for name, write := range references() {
+				if err := writeReference(filepath.Join(dir, name), write); err != nil {
+					return err
+				}
 			}
-			defer func() { err = errors.Join(err, f.Close()) }()
-			return writeConfigReference(f)
+			return nil
 		},
 	}
 	return c
+}
+
+// references are the generated documents, by file.
+func references() map[string]func(io.Writer) error {
+	return map[string]func(io.Writer) error{
+		"CONFIG.md":  writeConfigReference,
+		"METRICS.md": func(w io.Writer) error { return metric.Markdown(w, plugins()) },
+	}
+}
+
+func writeReference(path string, write func(io.Writer) error) (err error) {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	return write(f)
 }
 
 // writeConfigReference documents every key from its one declaration.

@@ -30,6 +30,8 @@ type client struct {
 	transport *http.Transport
 	// preferred is the index of the endpoint that answered last.
 	preferred atomic.Int32
+	// watch is told of each call with the status of its answer, 0 for none; nil for nobody.
+	watch func(status int, took time.Duration)
 }
 
 func newClient(s settings) (*client, error) {
@@ -157,7 +159,11 @@ func (c *client) once(ctx context.Context, e endpoint, call func(*http.Client, s
 		}
 		return resp, err
 	})}
+	began := time.Now()
 	d, err := call(h, e.url)
+	if c.watch != nil {
+		c.watch(failed.status, time.Since(began))
+	}
 	if err == nil && d.text == "" {
 		err = errors.New("the answer holds no schema")
 	}

@@ -53,6 +53,7 @@ func (c *converter) Close() error {
 type pool struct {
 	mu     sync.Mutex // guards shared
 	shared map[string]*member
+	calls  callMetrics
 }
 
 type member struct {
@@ -71,6 +72,7 @@ func (p *pool) take(s settings) (*registry, func(), error) {
 		if err != nil {
 			return nil, nil, err
 		}
+		r.client.watch = p.calls.ended
 		m = &member{registry: r}
 		p.shared[key] = m
 	}

@@ -61,8 +61,9 @@ func Plugin() connector.ConverterPlugin {
 			Aliases: []string{"AvroConverter", "Avro"},
 			Doc:     "Avro with the schemas in a Confluent schema registry, or one that speaks its API.",
 		},
-		Config: definition(),
-		New:    build,
+		Config:  definition(),
+		New:     build,
+		Measure: p.calls.measure,
 	}
 }
 

@@ -26,6 +26,11 @@ func (m *Metrics) Gauge(name, _ string, labels ...string) connector.Gauge {
 	return series{m, id(name, labels)}
 }
 
+// Histogram gives the histogram of that name and labels; its Value is the sum of what was observed.
+func (m *Metrics) Histogram(name, _ string, labels ...string) connector.Histogram {
+	return series{m, id(name, labels)}
+}
+
 // Value gives what the series of that name and labels stands at.
 func (m *Metrics) Value(name string, labels ...string) float64 {
 	m.mu.Lock()
@@ -45,6 +50,8 @@ func (s series) Add(n float64) {
 	defer s.of.mu.Unlock()
 	s.of.values[s.id] += n
 }
+
+func (s series) Observe(v float64) { s.Add(v) }
 
 func (s series) Set(v float64) {
 	s.of.mu.Lock()

@@ -33,12 +33,16 @@ type clientSet struct {
 
 func newClientSet(cfg aws.Config, s *settings, maxInFlight int) *clientSet {
 	conns := max(maxInFlight, 1)
-	return &clientSet{
+	c := &clientSet{
 		cfg: cfg, endpoint: s.endpoint, noHostPrefix: s.noHostPrefix,
 		start: aws.NewTransport(conns), sync: aws.NewTransport(conns),
 		stsEndpoint: s.stsEndpoint, byPlace: map[place]*clients{},
 	}
+	return c
 }
+
+// watch tells f of each call. It comes before the first.
+func (c *clientSet) watch(f func(aws.Call)) { c.start.Watch, c.sync.Watch = f, f }
 
 func (c *clientSet) of(p place) *clients {
 	if known := c.byPlace[p]; known != nil {

@@ -18,7 +18,10 @@ var aliases = [...]string{"StepFunctionsSinkConnector", "io.stepconnect.StepFunc
 // Connector is the StepFunctionsSink as a plugin.
 type Connector struct{}
 
-var _ connector.Connector = Connector{}
+var (
+	_ connector.Connector = Connector{}
+	_ connector.Measured  = Connector{}
+)
 
 // Info describes the plugin.
 func (Connector) Info() connector.Info {
@@ -26,6 +29,15 @@ func (Connector) Info() connector.Info {
 		Class: "StepFunctionsSink", Aliases: aliases[:], Version: version,
 		Doc: "Starts the AWS Step Functions state machine of the domain that each Debezium change event belongs to.",
 	}
+}
+
+// Measure implements connector.Measured.
+func (Connector) Measure(m connector.Metrics) {
+	newDomainMetrics(m, "clientes")
+	newFilterMetrics(m)
+	newBudgetMetrics(m, quota{"000000000000", "sa-east-1", callStart})
+	newOutcomeMetrics(m, "clientes")
+	newCallMetrics(m).ended(aws.Call{Operation: callStart, Status: 200})
 }
 
 // NewSink makes the sink of a task. With execution.type=auto it asks for the types of the state
@@ -42,12 +54,15 @@ func (Connector) NewSink(ctx context.Context, cfg config.Values, tc connector.Ta
 		return nil, connector.Retryable(err)
 	}
 	s := newTaskSink(set, tc)
+	calls := newCallMetrics(tc.Metrics)
 	s.clients = newClientSet(awsCfg, set, tc.MaxInFlight)
+	s.clients.watch(calls.ended)
 	for i, d := range s.router.domains {
 		d.clients = s.clients.of(place{d.arn.region, set.domains[i].role})
 	}
 	if set.claims != nil {
 		s.objects = newObjects(awsCfg, set.claims, set.requestTimeout, tc.MaxInFlight)
+		s.objects.transport.Watch = calls.ended
 	}
 	s.resolveAll(ctx, tc)
 	if err := ctx.Err(); err != nil {

@@ -20,6 +20,7 @@ type prepared struct {
 	domain *domain
 	json   []byte
 	size   int    // of json inside a JSON string literal
+	commit int64  // in the source database, in milliseconds since 1970
 	name   string // of the execution, with execution.name=change; "" leaves it to Name
 	claims []claim
 	done   int // how many of claims are stored
@@ -65,7 +66,7 @@ func (s *Sink) prepare(r *connector.Record) (*prepared, filterReason, error) {
 		s.pool.Put(p)
 		return nil, notFiltered, connector.Rejected(fmt.Errorf("the change of %s.%s.%s cannot be read: %w", c.Database, c.Schema, c.Table, err))
 	}
-	p.domain, p.size, p.name = to.domain, jsontext.LiteralSize(p.json), ""
+	p.domain, p.size, p.name, p.commit = to.domain, jsontext.LiteralSize(p.json), "", c.CommittedAt.UnixMilli()
 	if s.settings.claims != nil && p.alone() > maxInput {
 		if err := s.claim(p, r, &c); err != nil {
 			s.pool.Put(p)

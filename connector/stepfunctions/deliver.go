@@ -89,6 +89,7 @@ func (s *Sink) Deliver(ctx context.Context, batch []*connector.Record) error {
 		return j.fail(err)
 	}
 	d.metrics.changes.Add(float64(len(j.places) - j.refused))
+	j.measure(batch, time.Now())
 	s.release(batch)
 	return j.outcome()
 }
@@ -105,6 +106,15 @@ type job struct {
 	failed  map[int]error // by place in the batch
 	claimed []*prepared   // the changes of which columns go to S3
 	refused int           // how many of places the state machine refused
+}
+
+// measure tells how old the changes were that have just been acknowledged.
+func (j *job) measure(batch []*connector.Record, now time.Time) {
+	for _, place := range j.places {
+		if p, ok := batch[place].Prepared.(*prepared); ok && j.failed[place] == nil {
+			j.domain.metrics.latency.Observe(float64(now.UnixMilli()-p.commit) / 1000)
+		}
+	}
 }
 
 // outcome of a job whose call succeeded.

@@ -1,6 +1,12 @@
 package stepfunctions
 
-import "github.com/stepconnect/stepconnect/connector"
+import (
+	"strconv"
+	"sync"
+
+	"github.com/stepconnect/stepconnect/connector"
+	"github.com/stepconnect/stepconnect/internal/aws"
+)
 
 // startResult is how a start that counts as delivery ended.
 type startResult uint8
@@ -20,6 +26,7 @@ type domainMetrics struct {
 	changes    connector.Counter
 	errors     [numReasons]connector.Counter
 	claims     connector.Counter
+	latency    connector.Histogram
 }
 
 func newDomainMetrics(m connector.Metrics, name string) domainMetrics {
@@ -30,6 +37,9 @@ func newDomainMetrics(m connector.Metrics, name string) domainMetrics {
 			"domain", name, "result", resultNames[r])
 	}
 	d.changes = m.Counter("stepfunctions_changes_total", "Changes that an execution acknowledged.", "domain", name)
+	d.latency = m.Histogram("end_to_end_latency_seconds",
+		"From the commit in the source database (source.ts_ms) to the acknowledgement of the execution that holds the change. Rows of a snapshot count from when they were read.",
+		"domain", name)
 	d.claims = m.Counter("stepfunctions_claims_total", "Columns that were stored in S3 because their change did not fit into an input.", "domain", name)
 	for r := range d.errors {
 		d.errors[r] = m.Counter("stepfunctions_call_errors_total",
@@ -67,4 +77,63 @@ func newFilterMetrics(m connector.Metrics) filterMetrics {
 			"reason", filterReasonNames[r])
 	}
 	return f
+}
+
+// newOutcomeMetrics makes the gauges of a domain's unsuccessful executions, in the order of sweptStatuses, and that of
+// the sweeps.
+func newOutcomeMetrics(m connector.Metrics, domain string) (found []connector.Gauge, swept connector.Gauge) {
+	for _, status := range sweptStatuses() {
+		found = append(found, m.Gauge("stepfunctions_unsuccessful_executions",
+			"Standard executions of our names that ended without success and that AWS still remembers, as the last full sweep found them.",
+			"domain", domain, "status", string(status)))
+	}
+	return found, m.Gauge("stepfunctions_outcomes_swept_timestamp_seconds",
+		"When the last full sweep of the executions' outcomes began; older than two sweeps means that failures go unseen.")
+}
+
+// callMetrics counts the calls of AWS by what was asked for and the first digit of the answer's status.
+type callMetrics struct {
+	to  connector.Metrics
+	mu  sync.RWMutex // guards the fields below
+	by  map[callKind]connector.Counter
+	how map[string]connector.Histogram // by operation
+}
+
+type callKind struct {
+	operation string
+	class     int // 2 for 2xx; 0 without an answer
+}
+
+func newCallMetrics(m connector.Metrics) *callMetrics {
+	return &callMetrics{to: m, by: map[callKind]connector.Counter{}, how: map[string]connector.Histogram{}}
+}
+
+// ended counts a call; it allocates for the first of its kind only.
+func (c *callMetrics) ended(call aws.Call) {
+	k := callKind{call.Operation, call.Status / 100}
+	c.mu.RLock()
+	n, took := c.by[k], c.how[k.operation]
+	c.mu.RUnlock()
+	if n == nil {
+		n, took = c.resolve(k)
+	}
+	n.Add(1)
+	took.Observe(call.Took.Seconds())
+}
+
+func (c *callMetrics) resolve(k callKind) (connector.Counter, connector.Histogram) {
+	answer := "none"
+	if k.class > 0 {
+		answer = strconv.Itoa(k.class) + "xx"
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.by[k] == nil {
+		c.by[k] = c.to.Counter("aws_calls_total", "Calls of AWS by operation and by the status of the answer; none: no answer came.",
+			"operation", k.operation, "answer", answer)
+	}
+	if c.how[k.operation] == nil {
+		c.how[k.operation] = c.to.Histogram("aws_call_duration_seconds", "From sending a call of AWS to the beginning of its answer.", "operation", k.operation)
+	}
+	return c.by[k], c.how[k.operation]
 }

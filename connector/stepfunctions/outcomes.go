@@ -84,13 +84,8 @@ func newSweeps(domains []*domain, set *settings, tc connector.TaskContext) *swee
 		}
 		machines[d.arn.machine] = true
 		s.domains = append(s.domains, d)
-		for _, status := range sweptStatuses() {
-			s.found[d.name] = append(s.found[d.name], tc.Metrics.Gauge("stepfunctions_unsuccessful_executions",
-				"Standard executions of our names that ended without success and that AWS still remembers, as the last full sweep found them.",
-				"domain", d.name, "status", string(status)))
-		}
+		s.found[d.name], s.at = newOutcomeMetrics(tc.Metrics, d.name)
 	}
-	s.at = tc.Metrics.Gauge("stepfunctions_outcomes_swept_timestamp_seconds", "When the last full sweep of the executions' outcomes began; older than two sweeps means that failures go unseen.")
 	return s
 }
 

@@ -147,5 +147,9 @@ type uncounted struct{}
 
 func (uncounted) Counter(string, string, ...string) connector.Counter { return uncounted{} }
 func (uncounted) Gauge(string, string, ...string) connector.Gauge     { return uncounted{} }
-func (uncounted) Add(float64)                                         {}
-func (uncounted) Set(float64)                                         {}
+func (uncounted) Histogram(string, string, ...string) connector.Histogram {
+	return uncounted{}
+}
+func (uncounted) Add(float64)     {}
+func (uncounted) Observe(float64) {}
+func (uncounted) Set(float64)     {}

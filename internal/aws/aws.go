@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -115,6 +116,10 @@ func transport(conns int) *http.Transport {
 // for bytes beyond Content-Length: a failed write to net/http, which closes the connection under an
 // answer that is still being read. Without WriteTo the body is read, and all is well.
 type Transport struct {
+	// Watch is told of each call when its answer has begun or has failed to come; nil for nobody. Set it before the first
+	// call. It must not block.
+	Watch func(Call)
+
 	usual, beyond *http.Transport
 	conns         int64
 	open          atomic.Int64 // calls whose answer has not begun
@@ -128,10 +133,45 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		r = &plain
 	}
 	defer t.open.Add(-1)
+	via := t.usual
 	if t.open.Add(1) > t.conns {
-		return t.beyond.RoundTrip(r)
+		via = t.beyond
 	}
-	return t.usual.RoundTrip(r)
+	if t.Watch == nil {
+		return via.RoundTrip(r)
+	}
+	began := time.Now()
+	res, err := via.RoundTrip(r)
+	c := Call{Operation: operation(r), Took: time.Since(began)}
+	if res != nil {
+		c.Status = res.StatusCode
+	}
+	t.Watch(c)
+	return res, err
+}
+
+// Call is one call of AWS, seen on its connection.
+type Call struct {
+	Operation string // of AWS's API: StartExecution, AssumeRole, PutObject
+	Status    int    // of HTTP; 0 when no answer came
+	Took      time.Duration
+}
+
+// operation names what a request asks for. What is called here speaks AWS's JSON protocol, which names it, but for STS, of
+// which AssumeRole alone is called, and S3.
+func operation(r *http.Request) string {
+	if target := r.Header.Get("X-Amz-Target"); target != "" {
+		return target[strings.LastIndexByte(target, '.')+1:]
+	}
+	switch r.Method {
+	case http.MethodPost:
+		return "AssumeRole"
+	case http.MethodPut:
+		return "PutObject"
+	case http.MethodHead:
+		return "HeadObject"
+	}
+	return "other"
 }
 
 // SetDial replaces how connections are made; for tests that answer for other hosts.

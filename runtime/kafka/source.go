@@ -309,6 +309,15 @@ func (s *Source) onHeld(parts []task.Partition, what string, do func([]ck.TopicP
 	return nil
 }
 
+// Ends asks the brokers for the offset after the last readable record of each partition.
+func (s *Source) Ends(ctx context.Context, parts []task.Partition) (map[task.Partition]int64, error) {
+	if err := s.calls.enter(); err != nil {
+		return nil, err
+	}
+	defer s.calls.leave()
+	return listOffsets(ctx, s.admin, parts, ck.LatestOffsetSpec, ck.IsolationLevelReadCommitted)
+}
+
 // Lag is how far reading is behind the end of one partition.
 type Lag struct {
 	task.Partition

@@ -172,6 +172,7 @@ func (l *loop) commitDone(r commitResult) {
 	c := &l.commit
 	c.sent = nil
 	now := time.Now()
+	l.cfg.Metrics.Stages[Commit].Took(now.Sub(r.sent.at))
 	if r.err != nil {
 		c.failures++
 		c.lastErr = fmt.Errorf("offset commit failed: %w", r.err)

@@ -132,7 +132,7 @@ func (r *runner) attempt(ctx context.Context, m *Message, stage, class string, o
 		if !sleep(ctx, wait) {
 			return &stageError{stage, class, connector.Retryable(fmt.Errorf("%w (stopped while waiting to try again)", err))}
 		}
-		r.metrics.Retries.Add(1)
+		r.metrics.Retries[operationOf(stage)].Add(1)
 		if err = op(); err == nil {
 			return nil
 		}

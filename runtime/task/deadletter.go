@@ -75,6 +75,7 @@ func (r *runner) deadLetter(ctx context.Context, it *item, cause *stageError) er
 			if !sleep(ctx, backoff) {
 				return err
 			}
+			r.metrics.Retries[OpDeadLetter].Add(1)
 			backoff = min(2*backoff, r.Settings.RetryBackoffMax)
 		case class == connector.ClassRejected && len(context) > 1:
 			context = context[:len(context)-1]

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stepconnect/stepconnect/connector"
+	"github.com/stepconnect/stepconnect/internal/histogram"
 )
 
 // prepared is the outcome of converting and cutting a hand-out.
@@ -22,6 +23,8 @@ type prepared struct {
 // batch the cut is known: it stays one call.
 func (r *runner) prepare(ctx context.Context, d *delivery) prepared {
 	out := prepared{delivery: d}
+	began := time.Now()
+	defer func() { r.metrics.Stages[Convert].Took(time.Since(began)) }()
 	kept := make([]*connector.Record, 0, len(d.items))
 	byRecord := make(map[*connector.Record]*item, len(d.items))
 	for _, it := range d.items {
@@ -190,6 +193,7 @@ type outcome struct {
 	after      time.Duration // no sooner, as the destination asked
 	bisect     bool          // refused as a whole: try the halves
 	err        error         // the task fails
+	answered   time.Time     // when the sink had
 }
 
 // deliver makes one call of the sink and decides about each of its records.
@@ -198,14 +202,20 @@ func (r *runner) deliver(ctx context.Context, d *delivery) outcome {
 		return outcome{delivery: d, notStarted: true}
 	}
 	recs := make([]*connector.Record, len(d.items))
+	var bytes int64
 	for i, it := range d.items {
 		recs[i] = it.record
+		bytes += int64(len(it.Key) + len(it.Value))
 	}
+	r.metrics.BatchRecords.Observe(histogram.Counts, int64(len(recs)))
+	r.metrics.BatchBytes.Observe(histogram.Bytes, bytes)
 	r.metrics.InFlight.Add(1)
+	began := time.Now()
 	err := r.sink.Deliver(connector.WithStartCheck(ctx, r.lease.valid), recs)
 	r.metrics.InFlight.Add(-1)
 	r.metrics.Batches.Add(1)
-	out := outcome{delivery: d}
+	out := outcome{delivery: d, answered: time.Now()}
+	r.metrics.Stages[Deliver].Took(out.answered.Sub(began))
 	var partial *connector.PartialError
 	switch {
 	case err == nil:

@@ -108,6 +108,7 @@ func (l *loop) loop(stop, abort, work context.Context) error {
 		if readerEnded && l.stopping && l.commit.sent == nil {
 			return end
 		}
+		l.countHeld()
 		timer.Reset(l.nextWake(now))
 		select {
 		case msgs := <-l.messages:
@@ -198,6 +199,9 @@ func (l *loop) handOut(work context.Context, now time.Time) {
 		p := l.parts[d.queue.Partition]
 		p.jobs[d] = struct{}{}
 		convert := d.batch == nil || d.items[0].record == nil
+		if d.batch == nil {
+			l.cfg.Metrics.Stages[Wait].Took(now.Sub(d.items[0].at))
+		}
 		l.workers.Add(1)
 		go l.job(work, d, convert)
 	}
@@ -236,6 +240,7 @@ func (l *loop) receiveAll(msgs []Message) {
 		it.Message, it.at = msgs[i], now
 		if l.receive(p, it) {
 			l.cfg.Metrics.Read.Add(1)
+			p.arrived(it)
 		}
 	}
 	if p != nil {
@@ -315,6 +320,9 @@ func (l *loop) delivered(r outcome) {
 	}
 	delete(p.jobs, d)
 	now := time.Now()
+	if !r.notStarted {
+		l.cfg.Metrics.Stages[Settle].Took(now.Sub(r.answered))
+	}
 	for _, it := range r.settled {
 		p.tracker.settle(it.seq, d.intent == intentDurable)
 	}
@@ -343,7 +351,7 @@ func (l *loop) again(p *partition, d *delivery, r outcome, now time.Time) {
 		l.sched.releaseSlot(d)
 		return
 	}
-	l.cfg.Metrics.Retries.Add(1)
+	l.cfg.Metrics.Retries[OpPut].Add(1)
 	if d.attempts++; d.attempts == 1 {
 		d.since = now
 	}
@@ -383,6 +391,17 @@ func (l *loop) bisect(p *partition, d *delivery, cause error) {
 		"offset", d.items[0].Offset, "records", len(d.items), "error", cause)
 	half := len(d.items) / 2
 	l.refreeze(p, d, []frozenCall{l.runner.call(d.items[:half:half], d.named), l.runner.call(d.items[half:], d.named)})
+}
+
+// countHeld tells the metrics what the task holds.
+func (l *loop) countHeld() {
+	var records, bytes int64
+	for _, p := range l.order {
+		records += int64(p.queue.records)
+		bytes += p.queue.bytes
+	}
+	l.cfg.Metrics.Pending.Store(records)
+	l.cfg.Metrics.PendingBytes.Store(bytes)
 }
 
 // nextWake is how long the loop may wait for an event.

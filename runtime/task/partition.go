@@ -2,6 +2,7 @@ package task
 
 import (
 	"slices"
+	"time"
 
 	"github.com/stepconnect/stepconnect/connector"
 )
@@ -23,6 +24,41 @@ type partition struct {
 	paused     bool                   // fetching is paused
 	closing    bool                   // being revoked
 	isGone     bool                   // not assigned any more
+	arrivals   []arrival              // when what is not settled was received, ascending
+}
+
+// arrival is one poll's messages of a partition: when they came, and what the first of them says of its age.
+type arrival struct {
+	from      int64 // offset of the first
+	at        time.Time
+	timestamp int64 // of the first, as in Message
+}
+
+// arrived notes when a message was received: once for all that came together.
+func (p *partition) arrived(it *item) {
+	if n := len(p.arrivals); n > 0 && p.arrivals[n-1].at.Equal(it.at) {
+		return
+	}
+	position := p.tracker.position()
+	for len(p.arrivals) > 1 && p.arrivals[1].from <= position {
+		p.arrivals = p.arrivals[1:]
+	}
+	p.arrivals = append(p.arrivals, arrival{it.Offset, it.at, it.Timestamp})
+}
+
+// oldest gives the arrival of the oldest message that is not settled.
+func (p *partition) oldest() (a arrival, ok bool) {
+	if p.tracker.unsettled() == 0 {
+		return a, false
+	}
+	position := p.tracker.position()
+	for _, next := range p.arrivals {
+		if next.from > position {
+			break
+		}
+		a, ok = next, true
+	}
+	return a, ok
 }
 
 // newPartition takes over a partition where its last owner left it.

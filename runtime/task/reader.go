@@ -3,6 +3,7 @@ package task
 import (
 	"context"
 	"fmt"
+	"time"
 )
 
 // pollMax is how many messages one poll takes at most.
@@ -50,8 +51,10 @@ func (r *reader) poll(stop context.Context, source Source) error {
 		default:
 			buf = make([]Message, 0, pollMax)
 		}
+		began := time.Now()
 		msgs, err := source.Poll(stop, buf[:0], pollMax)
 		if len(msgs) > 0 {
+			r.loop.cfg.Metrics.Stages[Poll].Took(time.Since(began))
 			select {
 			case r.loop.messages <- msgs:
 			case <-r.loop.ended:

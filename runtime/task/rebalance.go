@@ -13,14 +13,17 @@ func (l *loop) rebalance(e groupEvent) {
 	switch {
 	case e.joined:
 		l.joined = true
+		l.cfg.Metrics.Rebalances[PartitionsAssigned].Add(1)
 		e.answer <- l.assigned(e.added)
 	case e.lost:
 		l.runner.lease.drop()
+		l.cfg.Metrics.Rebalances[PartitionsLost].Add(1)
 		for _, id := range e.gone {
 			l.drop(l.parts[id])
 		}
 		e.answer <- groupAnswer{}
 	default:
+		l.cfg.Metrics.Rebalances[PartitionsRevoked].Add(1)
 		l.startRevocation(e)
 	}
 }

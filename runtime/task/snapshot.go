@@ -23,8 +23,13 @@ type PartitionSnapshot struct {
 	Unsettled int   // records received and not settled
 	InFlight  int   // deliveries with a worker
 	Bytes     int64 // of keys and values held
-	Paused    bool  // fetching is paused: the partition holds its share or the task does not run
-	Waiting   *Waiting
+	// Oldest is when the oldest record that is not settled was received; zero when none is held.
+	// OldestTimestamp is the time that the record itself carries, in milliseconds since 1970; -1 for none. Records that were
+	// received together count as the first of them.
+	Oldest          time.Time
+	OldestTimestamp int64
+	Paused          bool // fetching is paused: the partition holds its share or the task does not run
+	Waiting         *Waiting
 }
 
 // Waiting is the oldest record of a partition that is not settled after a try, and why.
@@ -47,6 +52,10 @@ func (l *loop) snapshot(now time.Time) Snapshot {
 		}
 		if p.confirmed {
 			ps.Committed = p.committed.Offset
+		}
+		ps.OldestTimestamp = -1
+		if a, ok := p.oldest(); ok {
+			ps.Oldest, ps.OldestTimestamp = a.at, a.timestamp
 		}
 		ps.Waiting = l.waiting(p)
 		s.Partitions = append(s.Partitions, ps)
