@@ -53,6 +53,16 @@ test: $(TOOLS)/stack $(TOOLS)/gotestsum-$(GOTESTSUM_VERSION) ## run all tests: u
 test-long: $(TOOLS)/stack $(TOOLS)/gotestsum-$(GOTESTSUM_VERSION) ## run the same tests with long counts and durations, and assert timing
 	@STEPCONNECT_TEST_SCALE=long TEST_TIMEOUT=4h test/tools/run-tests.sh $(TEST_ARGS) $(TEST_PACKAGES)
 
+## PIPELINE_TRANSACTIONS go through the whole flow, four fifths of them with Express state machines and the others with Standard ones.
+PIPELINE_TRANSACTIONS ?= 50000
+
+.PHONY: pipeline
+pipeline: ## run the whole flow, Debezium to Aurora's stand-in, while its parts are killed and paused (about 25 minutes); ends with a JSON line
+	@mkdir -p $(CACHE) && rm -f $(CACHE)/pipeline.json
+	@STEPCONNECT_TEST_SCALE=long PIPELINE_TRANSACTIONS=$(PIPELINE_TRANSACTIONS) PIPELINE_REPORT=$(CACHE)/pipeline.json \
+		go test ./test/pipeline -run TestEveryTableEqualsItsSource -v -count=1 -timeout 3h
+	@cat $(CACHE)/pipeline.json
+
 .PHONY: check
 check: lint vet race vuln purego ## lint with the arrows, vet, race tests of the embedded level, govulncheck, build without cgo
 	@echo "check: all passed"

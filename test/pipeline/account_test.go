@@ -137,3 +137,35 @@ func (a *account) execute(ctx context.Context, machine, input string) (ended, er
 	err := a.call(ctx, "states", "AWSStepFunctions.StartSyncExecution", map[string]any{"stateMachineArn": machineARN(machine), "input": input}, &e)
 	return e, err
 }
+
+// publish runs OutboxPublisher.
+func (a *account) publish(ctx context.Context) error {
+	return a.call(ctx, "states", "AWSStepFunctions.StartExecution", map[string]any{"stateMachineArn": machineARN("OutboxPublisher"), "input": "{}"}, nil)
+}
+
+// unpark executes again what waits in the parking queue, as docs/pipeline.md says, and tells how much that was.
+func (a *account) unpark(ctx context.Context) (int, error) {
+	for n := 0; ; {
+		var received struct {
+			Messages []struct{ Body, ReceiptHandle string }
+		}
+		err := a.call(ctx, "sqs", "AmazonSQS.ReceiveMessage", map[string]any{"QueueUrl": a.queue, "MaxNumberOfMessages": 10}, &received)
+		if err != nil || len(received.Messages) == 0 {
+			return n, err
+		}
+		for _, m := range received.Messages {
+			var input struct{ Domain string }
+			if err := json.Unmarshal([]byte(m.Body), &input); err != nil {
+				return n, fmt.Errorf("parked: %s: %w", m.Body, err)
+			}
+			machine := strings.ToUpper(input.Domain[:1]) + input.Domain[1:]
+			if err := a.call(ctx, "states", "AWSStepFunctions.StartExecution", map[string]any{"stateMachineArn": machineARN(machine), "input": m.Body}, nil); err != nil {
+				return n, err
+			}
+			if err := a.call(ctx, "sqs", "AmazonSQS.DeleteMessage", map[string]any{"QueueUrl": a.queue, "ReceiptHandle": m.ReceiptHandle}, nil); err != nil {
+				return n, err
+			}
+			n++
+		}
+	}
+}

@@ -24,6 +24,7 @@ type company struct {
 	changes int            // of rows, in all
 	news    map[change]int // changes that must be notified, how often each
 	refused map[int]int    // changes of a client that must be refused
+	letters int            // refusals that stepconnect learnt of
 }
 
 // change is what happened to a row.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,7 +21,6 @@ import (
 
 // flow is the company's whole flow, running. Everything in it may be killed and started again but the source's database.
 type flow struct {
-	kind        string // of the state machines: EXPRESS or STANDARD
 	broker      *stack.Server
 	registry    *stack.Server
 	destination *stack.Server
@@ -36,13 +36,14 @@ type flow struct {
 	company        *company
 	sourceDB       *pgx.Conn
 	destinationDSN string
+	unparked       int // inputs that Standard executions parked, and that were executed again
 }
 
 // start starts everything, the company's first rows included, in the order of docs/pipeline.md.
-func start(t *testing.T, kind string, seed uint64, rows int) *flow {
+func start(t *testing.T, seed uint64, rows int) *flow {
 	t.Helper()
 	ctx := t.Context()
-	f := &flow{kind: kind, published: filepath.Join(t.TempDir(), "published.jsonl")}
+	f := &flow{published: filepath.Join(t.TempDir(), "published.jsonl")}
 	// Servers that need no other are started together; each ends with the test.
 	cluster := stack.PrivateKafka(t, 1)
 	f.broker, f.registry, f.destination = cluster.Nodes[0], stack.PrivateRegistry(t), stack.PrivatePostgres(t)
@@ -68,7 +69,7 @@ func start(t *testing.T, kind string, seed uint64, rows int) *flow {
 	migrate(ctx, t, f.destinationDSN)
 	hostPort, database := address(t, f.destinationDSN)
 	f.emulator = stack.PrivateMinistack(t, stack.WithAurora(clusterName, hostPort), stack.WithEvents(f.published))
-	f.account = &account{endpoint: f.emulator.Addr(), database: database, kind: kind, age: "5 seconds"}
+	f.account = &account{endpoint: f.emulator.Addr(), database: database, kind: "EXPRESS", age: "5 seconds"}
 	if err := f.account.install(ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -99,19 +100,37 @@ func (f *flow) startWorkers(t *testing.T, bootstrap string) {
 	for _, w := range f.workers {
 		w.Await(t)
 	}
+	f.startSink(t)
+}
+
+// startSink starts the connector as it ships, or gives it another type of state machines.
+func (f *flow) startSink(t *testing.T) {
+	t.Helper()
 	config := readConnector(t, "connectors/consorcio.json")
 	for key, value := range map[string]string{
 		"key.converter.schema.registry.url": f.registry.Addr(), "value.converter.schema.registry.url": f.registry.Addr(),
-		"aws.endpoint": f.proxy.url, "errors.deadletterqueue.topic.replication.factor": "1", "execution.type": "auto",
+		"aws.endpoint": f.proxy.url, "errors.deadletterqueue.topic.replication.factor": "1", "execution.type": strings.ToLower(f.account.kind),
 		// The emulator is one process in Python: more at once only wait for each other.
 		"max.in.flight": "4", "fencing.lease.ms": "5000",
 	} {
 		config[key] = value
 	}
-	if f.kind == "STANDARD" {
+	if f.account.kind == "STANDARD" {
 		config["batch.max.records"] = "25"
 	}
 	connectors{f.workers[0].URL}.put(t.Context(), t, "consorcio", config)
+}
+
+// becomeStandard makes the state machines Standard ones: the emulator cannot change a type, so it begins anew.
+func (f *flow) becomeStandard(ctx context.Context, t *testing.T) {
+	t.Helper()
+	f.emulator.Kill()
+	restart(ctx, t, f.emulator)
+	f.account.kind = "STANDARD"
+	if err := f.account.install(ctx); err != nil {
+		t.Fatal(err)
+	}
+	f.startSink(t)
 }
 
 // dropSlot ends Debezium's worker and drops its replication slot.
@@ -136,6 +155,7 @@ func (f *flow) await(ctx context.Context, t *testing.T, within time.Duration, wh
 		if err == nil {
 			return
 		}
+		f.mend(ctx, t)
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
