@@ -5,8 +5,8 @@ package configs
 import "embed"
 
 // Files are the configuration files, by folder: sqlserver (T-SQL), debezium and connectors (connector JSON), kafka
-// (topics and rights), worker (properties) and statemachines (Amazon States Language, with ${…} for
+// (topics and rights), worker (properties), cloudformation (templates) and statemachines (Amazon States Language, with ${…} for
 // CloudFormation's DefinitionSubstitutions).
 //
-//go:embed sqlserver debezium connectors kafka worker statemachines
+//go:embed sqlserver debezium connectors kafka worker statemachines cloudformation
 var Files embed.FS

@@ -15,7 +15,7 @@ allow --allow-principal "$SINK" --operation Create --operation Read --operation 
 allow --allow-principal "$SINK" --operation Read --operation Describe --resource-pattern-type prefixed --group stepconnect
 allow --allow-principal "$SINK" --operation Write --operation Describe --resource-pattern-type prefixed --transactional-id stepconnect
 
-allow --allow-principal "$SOURCE" --operation Write --operation Describe "${changes[@]}" --topic consorcio.transaction --topic __debezium-heartbeat.consorcio --topic consorcio-notificacoes --topic consorcio
+allow --allow-principal "$SOURCE" --operation Write --operation Describe "${changes[@]}" --topic consorcio.transaction --topic __debezium-heartbeat.consorcio --topic consorcio-notificacoes --topic consorcio --topic consorcio.ConsorcioDB.dbo.debezium_signal
 allow --allow-principal "$SOURCE" --operation Read --operation Write --operation Describe --operation DescribeConfigs --topic consorcio-historico-esquemas
 allow --allow-principal "$SOURCE" --operation Read --operation Describe --topic consorcio-sinais
 allow --allow-principal "$SOURCE" --operation Read --operation Describe --resource-pattern-type prefixed --group consorcio

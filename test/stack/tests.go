@@ -154,6 +154,18 @@ func privately(t testing.TB, open func(context.Context, *setup) (*Server, error)
 	return server
 }
 
+// Tools gives a folder of programs that check and try the files of configs: aws, cfn-lint, and a python3 that knows
+// sqlglot.
+func Tools(t testing.TB) string {
+	t.Helper()
+	ctx, s := private(t)
+	venv, err := s.install(ctx, "tools.txt", s.venv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(venv, "bin")
+}
+
 // private is what a server that belongs to t is set up with.
 func private(t testing.TB) (context.Context, *setup) {
 	t.Helper()
