@@ -3,6 +3,8 @@ package connector
 import (
 	"errors"
 	"fmt"
+
+	"github.com/stepconnect/stepconnect/connector/jsontext"
 )
 
 // Value is one datum of a record: exact, immutable, and materialised only when asked.
@@ -31,6 +33,14 @@ type Encoding interface {
 	Decode(raw []byte) (any, error)
 	// AppendFields appends one Value for each field of a struct, in schema order.
 	AppendFields(dst []Value, raw []byte) ([]Value, error)
+}
+
+// LiteralEncoding is an Encoding that writes JSON text as it stands inside a JSON string literal (jsontext.AppendLiteral) in the
+// same pass.
+type LiteralEncoding interface {
+	Encoding
+	// AppendLiteral is AppendJSON with quotes and backslashes behind backslashes.
+	AppendLiteral(dst, raw []byte, f *Format) ([]byte, error)
 }
 
 // ErrNotStruct is returned when fields are asked of a value that has none.
@@ -79,6 +89,22 @@ func (v Value) AppendJSON(dst []byte, f *Format) ([]byte, error) {
 		return v.enc.AppendJSON(dst, v.raw, f)
 	}
 	return appendNative(dst, v.schema, v.native, f)
+}
+
+// AppendLiteral is AppendJSON of a text that goes into a JSON string literal: quotes and backslashes get a backslash.
+func (v Value) AppendLiteral(dst []byte, f *Format) ([]byte, error) {
+	if f == nil {
+		f = &defaultFormat
+	}
+	if enc, ok := v.enc.(LiteralEncoding); ok {
+		return enc.AppendLiteral(dst, v.raw, f)
+	}
+	from := len(dst)
+	out, err := v.AppendJSON(dst, f)
+	if err != nil {
+		return out, err
+	}
+	return jsontext.Literalize(out, from), nil
 }
 
 // AppendFields appends the values of a struct's fields to dst, in schema order, without

@@ -257,7 +257,7 @@ func keyBytes(n *node, seen map[*record]int) int {
 		seen[n.rec] = 0
 		size := 2
 		for _, f := range n.rec.fields {
-			size = min(size+len(f.prefix)+4+keyBytes(f.node, seen), maxKeys)
+			size = min(size+len(f.plain.prefix)+4+keyBytes(f.node, seen), maxKeys)
 		}
 		seen[n.rec] = size
 		return size

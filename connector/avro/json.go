@@ -12,13 +12,40 @@ import (
 // jsonPass is the walk that writes JSON.
 type jsonPass struct {
 	pass
-	f     *connector.Format
-	start int // where this value's text begins in dst
+	f       *connector.Format
+	start   int  // where this value's text begins in dst
+	literal bool // the text goes into a JSON string literal
+}
+
+// quote appends a quote of a JSON string.
+func (p *jsonPass) quote(dst []byte) []byte {
+	if p.literal {
+		return append(dst, '\\', '"')
+	}
+	return append(dst, '"')
+}
+
+// text appends a JSON string.
+func (p *jsonPass) text(dst, s []byte) []byte {
+	if p.literal {
+		return jsontext.AppendStringLiteral(dst, s)
+	}
+	return jsontext.AppendString(dst, s)
+}
+
+// float appends a number, or the name of what is none.
+func (p *jsonPass) float(dst []byte, v float64, bits int) []byte {
+	from := len(dst)
+	dst = jsontext.AppendFloat(dst, v, bits)
+	if p.literal && dst[from] == '"' {
+		return jsontext.Literalize(dst, from)
+	}
+	return dst
 }
 
 // appendAll appends the JSON text of the whole of raw.
-func (n *node) appendAll(dst, raw []byte, f *connector.Format) ([]byte, *DataError) {
-	p := jsonPass{pass: pass{in: raw}, f: f, start: len(dst)}
+func (n *node) appendAll(dst, raw []byte, f *connector.Format, literal bool) ([]byte, *DataError) {
+	p := jsonPass{pass: pass{in: raw}, f: f, start: len(dst), literal: literal}
 	dst, pos, err := n.json(&p, dst, 0)
 	if err == nil {
 		err = trailing(raw, pos)
@@ -49,7 +76,7 @@ func (n *node) jsonBare(p *jsonPass, dst []byte, pos int) ([]byte, int, *DataErr
 		if err != nil {
 			return dst, pos, err
 		}
-		return jsontext.AppendString(dst, p.in[from:to]), to, nil
+		return p.text(dst, p.in[from:to]), to, nil
 	case opInt, opLong, opTemporal:
 		return n.jsonInteger(p, dst, pos)
 	case opRecord:
@@ -80,17 +107,20 @@ func (n *node) jsonSmall(p *jsonPass, dst []byte, pos int) ([]byte, int, *DataEr
 			return dst, pos, err
 		}
 		v := math.Float32frombits(binary.LittleEndian.Uint32(p.in[pos:]))
-		return jsontext.AppendFloat(dst, float64(v), 32), pos + 4, nil
+		return p.float(dst, float64(v), 32), pos + 4, nil
 	case opDouble:
 		if err := fixed(p.in, pos, 8); err != nil {
 			return dst, pos, err
 		}
 		v := math.Float64frombits(binary.LittleEndian.Uint64(p.in[pos:]))
-		return jsontext.AppendFloat(dst, v, 64), pos + 8, nil
+		return p.float(dst, v, 64), pos + 8, nil
 	case opEnum:
 		s, next, err := n.symbol(p.in, pos)
 		if err != nil {
 			return dst, pos, err
+		}
+		if p.literal {
+			return jsontext.AppendLiteral(dst, s.json), next, nil
 		}
 		return append(dst, s.json...), next, nil
 	}
@@ -144,9 +174,9 @@ func (n *node) jsonInteger(p *jsonPass, dst []byte, pos int) ([]byte, int, *Data
 	}
 	switch {
 	case n.op == opTemporal && p.f.Time == connector.TimeISO:
-		return append(jsontext.AppendTemporal(append(dst, '"'), n.temporal, v), '"'), next, nil
+		return p.quote(jsontext.AppendTemporal(p.quote(dst), n.temporal, v)), next, nil
 	case n.op == opLong && p.f.Int64 == connector.Int64String:
-		return append(jsontext.AppendInt(append(dst, '"'), v), '"'), next, nil
+		return p.quote(jsontext.AppendInt(p.quote(dst), v)), next, nil
 	}
 	return jsontext.AppendInt(dst, v), next, nil
 }
@@ -172,24 +202,24 @@ func (n *node) jsonBytes(p *jsonPass, dst []byte, pos int) ([]byte, int, *DataEr
 	if n.op == opDecimal || n.op == opFixedDecimal {
 		quoted := p.f.Decimal == connector.DecimalString
 		if quoted {
-			dst = append(dst, '"')
+			dst = p.quote(dst)
 		}
 		var bad error
 		if dst, bad = jsontext.AppendDecimal(dst, b, n.scale); bad != nil {
 			return dst, pos, faultf(pos, "%v", bad)
 		}
 		if quoted {
-			dst = append(dst, '"')
+			dst = p.quote(dst)
 		}
 		return dst, to, nil
 	}
-	dst = append(dst, '"')
+	dst = p.quote(dst)
 	if p.f.Binary == connector.BinaryHex {
 		dst = jsontext.AppendHex(dst, b)
 	} else {
 		dst = jsontext.AppendBase64(dst, b)
 	}
-	return append(dst, '"'), to, nil
+	return p.quote(dst), to, nil
 }
 
 func (r *record) json(p *jsonPass, dst []byte, pos int) ([]byte, int, *DataError) {
@@ -202,11 +232,15 @@ func (r *record) json(p *jsonPass, dst []byte, pos int) ([]byte, int, *DataError
 	from := pos
 	for i := range r.fields {
 		f := &r.fields[i]
-		if end := len(dst) + len(f.prefix); len(f.prefix) <= shortPrefix && cap(dst)-len(dst) >= shortPrefix {
-			*(*[shortPrefix]byte)(dst[len(dst) : len(dst)+shortPrefix]) = f.short
+		k := &f.plain
+		if p.literal {
+			k = &f.literal
+		}
+		if end := len(dst) + len(k.prefix); len(k.prefix) <= shortPrefix && cap(dst)-len(dst) >= shortPrefix {
+			*(*[shortPrefix]byte)(dst[len(dst) : len(dst)+shortPrefix]) = k.short
 			dst = dst[:end]
 		} else {
-			dst = append(dst, f.prefix...)
+			dst = append(dst, k.prefix...)
 		}
 		n := f.node
 		if f.null >= 0 && pos < len(p.in) {
@@ -223,7 +257,7 @@ func (r *record) json(p *jsonPass, dst []byte, pos int) ([]byte, int, *DataError
 		// Most columns are null or a short string: those are not worth a call.
 		if n.op == opString && n.null < 0 && pos < len(p.in) && p.in[pos] < 0x80 && p.in[pos]&1 == 0 {
 			if to := pos + 1 + int(p.in[pos]>>1); to <= len(p.in) {
-				dst, pos = jsontext.AppendString(dst, p.in[pos+1:to]), to
+				dst, pos = p.text(dst, p.in[pos+1:to]), to
 				continue
 			}
 		}
@@ -376,7 +410,11 @@ func (n *node) jsonUnion(p *jsonPass, dst []byte, pos int) ([]byte, int, *DataEr
 		if b.slot < 0 {
 			continue
 		}
-		dst = append(dst, b.prefix...)
+		if p.literal {
+			dst = jsontext.AppendLiteral(dst, b.prefix)
+		} else {
+			dst = append(dst, b.prefix...)
+		}
 		if b != chosen {
 			dst = append(dst, "null"...)
 			continue

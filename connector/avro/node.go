@@ -60,12 +60,24 @@ type record struct {
 }
 
 type field struct {
-	name   string
-	prefix []byte            // what stands in front of the value in JSON: `{"a":` or `,"b":`
+	name    string
+	plain   key // in JSON
+	literal key // in JSON inside a string literal
+	node    *node
+	null    int16 // the byte that stands for null, -1 when none does
+	some    int16 // the byte that stands for the other branch, -1 when none does
+}
+
+// key is what stands in front of a field's value: `{"a":` or `,"b":`.
+type key struct {
+	prefix []byte
 	short  [shortPrefix]byte // prefix, when it is no longer than that
-	node   *node
-	null   int16 // the byte that stands for null, -1 when none does
-	some   int16 // the byte that stands for the other branch, -1 when none does
+}
+
+func newKey(prefix []byte) key {
+	k := key{prefix: prefix}
+	copy(k.short[:], prefix)
+	return k
 }
 
 // noNull is the index of the null branch of a union that has a single branch, not null.
@@ -147,14 +159,19 @@ type encoding struct {
 }
 
 var (
-	_ connector.Encoding = (*encoding)(nil)
-	_ connector.Encoding = (*node)(nil)
+	_ connector.LiteralEncoding = (*encoding)(nil)
+	_ connector.LiteralEncoding = (*node)(nil)
 )
 
 func (e *encoding) Schema() *connector.Schema { return e.node.schema }
 
 func (e *encoding) AppendJSON(dst, raw []byte, f *connector.Format) ([]byte, error) {
-	dst, err := e.node.bare.appendAll(slices.Grow(dst, e.keys+2*len(raw)), raw, f)
+	dst, err := e.node.bare.appendAll(slices.Grow(dst, e.keys+2*len(raw)), raw, f, false)
+	return dst, err.rejected(e.root)
+}
+
+func (e *encoding) AppendLiteral(dst, raw []byte, f *connector.Format) ([]byte, error) {
+	dst, err := e.node.bare.appendAll(slices.Grow(dst, 2*e.keys+2*len(raw)), raw, f, true)
 	return dst, err.rejected(e.root)
 }
 
@@ -173,7 +190,12 @@ func (e *encoding) AppendFields(dst []connector.Value, raw []byte) ([]connector.
 func (n *node) Schema() *connector.Schema { return n.schema }
 
 func (n *node) AppendJSON(dst, raw []byte, f *connector.Format) ([]byte, error) {
-	dst, err := n.appendAll(dst, raw, f)
+	dst, err := n.appendAll(dst, raw, f, false)
+	return dst, err.rejected("")
+}
+
+func (n *node) AppendLiteral(dst, raw []byte, f *connector.Format) ([]byte, error) {
+	dst, err := n.appendAll(dst, raw, f, true)
 	return dst, err.rejected("")
 }
 

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/stepconnect/stepconnect/connector"
+	"github.com/stepconnect/stepconnect/connector/jsontext"
 )
 
 // zigzag encodes an Avro number.
@@ -22,7 +23,20 @@ func text(t testing.TB, p *Program, data []byte, f *connector.Format) (string, e
 		return "", err
 	}
 	b, err := v.AppendJSON(nil, f)
+	literally(t, v, f, b, err)
 	return string(b), err
+}
+
+// literally checks that the text inside a string literal is the text, and fails where it fails.
+func literally(t testing.TB, v connector.Value, f *connector.Format, text []byte, err error) {
+	t.Helper()
+	literal, literalErr := v.AppendLiteral([]byte("kept"), f)
+	if (err == nil) != (literalErr == nil) || err != nil && err.Error() != literalErr.Error() {
+		t.Fatalf("AppendJSON says %v, AppendLiteral says %v", err, literalErr)
+	}
+	if want := jsontext.AppendLiteral([]byte("kept"), text); err == nil && !bytes.Equal(literal, want) {
+		t.Fatalf("literal %s\nwant    %s", literal, want)
+	}
 }
 
 func TestEachTypeHasItsJSON(t *testing.T) {

@@ -93,11 +93,11 @@ func (c *compiler) field(j any, i int, at place) (field, *SchemaError) {
 	if doc, _ := p["doc"].(string); doc != "" && n.schema.Doc == "" {
 		n = n.with(func(s *connector.Schema) { s.Doc = doc })
 	}
-	f := field{name: name, prefix: keyPrefix(name, i), node: n, null: -1, some: -1}
+	prefix := keyPrefix(name, i)
+	f := field{name: name, plain: newKey(prefix), literal: newKey(jsontext.AppendLiteral(nil, prefix)), node: n, null: -1, some: -1}
 	if n.null >= 0 && n.null != noNull {
 		f.null, f.some = int16(n.null)<<1, int16(1-n.null)<<1
 	}
-	copy(f.short[:], f.prefix)
 	return f, nil
 }
 

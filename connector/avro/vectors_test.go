@@ -187,6 +187,7 @@ func agree(t testing.TB, p *Program, data []byte, f *connector.Format) {
 		return
 	}
 	lazy, lazyErr := v.AppendJSON(nil, f)
+	literally(t, v, f, lazy, lazyErr)
 	native, nativeErr := v.Native()
 	if (lazyErr == nil) != (nativeErr == nil) {
 		t.Fatalf("AppendJSON says %v, Decode says %v", lazyErr, nativeErr)

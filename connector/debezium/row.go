@@ -48,6 +48,22 @@ func AppendRow(dst []byte, row connector.Value, f *connector.Format, edit Edit) 
 	return appendColumns(dst, cols, f, edit, nil)
 }
 
+// AppendRowLiteral is AppendRow of a text that goes into a JSON string literal (jsontext.AppendLiteral).
+func AppendRowLiteral(dst []byte, row connector.Value, f *connector.Format, edit Edit) (out []byte, unavailable []string, err error) {
+	if raw, _, lazy := row.Wire(); edit == nil && lazy && !mayHoldPlaceholder(raw) {
+		out, err := row.AppendLiteral(dst, f)
+		if err != nil {
+			return dst, nil, err
+		}
+		return out, nil, nil
+	}
+	out, unavailable, err = AppendRow(dst, row, f, edit)
+	if err != nil {
+		return dst, nil, err
+	}
+	return jsontext.Literalize(out, len(dst)), unavailable, nil
+}
+
 // AppendWhole appends a struct or map as a JSON object with every field, placeholders included, written
 // by edit.
 func AppendWhole(dst []byte, v connector.Value, edit Edit) ([]byte, error) {

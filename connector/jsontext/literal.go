@@ -2,6 +2,7 @@ package jsontext
 
 import (
 	"bytes"
+	"encoding/binary"
 	"slices"
 )
 
@@ -41,6 +42,39 @@ func AppendLiteral(dst, text []byte) []byte {
 		}
 	}
 	return dst
+}
+
+// Literalize turns dst[from:], which is JSON text, into what AppendLiteral makes of it, in place.
+func Literalize(dst []byte, from int) []byte {
+	end := len(dst)
+	dst = slices.Grow(dst, 2*(end-from))
+	dst = AppendLiteral(dst, dst[from:end])
+	return append(dst[:from], dst[end:]...)
+}
+
+// AppendStringLiteral appends s as AppendString does, as it stands inside a JSON string literal.
+func AppendStringLiteral(dst, s []byte) []byte {
+	at, n := len(dst), len(s)
+	if cap(dst)-at < n+4 {
+		dst = slices.Grow(dst, n+4)
+	}
+	out := dst[at : at+n+4]
+	i := 0
+	for ; i+8 <= n; i += 8 {
+		w := word(s, i)
+		if suspects(w) != 0 {
+			return Literalize(AppendString(dst[:at], s), at)
+		}
+		binary.LittleEndian.PutUint64(out[2+i:], w)
+	}
+	for ; i < n; i++ {
+		if !plain(s[i]) {
+			return Literalize(AppendString(dst[:at], s), at)
+		}
+		out[2+i] = s[i]
+	}
+	out[0], out[1], out[n+2], out[n+3] = '\\', '"', '\\', '"'
+	return dst[:at+n+4]
 }
 
 const (

@@ -57,6 +57,20 @@ func FuzzLiteral(f *testing.F) {
 	})
 }
 
+func FuzzStringLiteral(f *testing.F) {
+	f.Add([]byte("a\"b\xffç\u2028\x00 and eight more"), 3)
+	f.Fuzz(func(t *testing.T, s []byte, room int) {
+		dst := append(make([]byte, 0, 4+room&0xff), "kept"...)
+		got, want := AppendStringLiteral(dst, s), AppendLiteral([]byte("kept"), AppendString(nil, s))
+		if !bytes.Equal(got, want) {
+			t.Errorf("%q is %s, want %s", s, got, want)
+		}
+		if got := Literalize(AppendString(dst, s), 4); !bytes.Equal(got, want) {
+			t.Errorf("%q in place is %s, want %s", s, got, want)
+		}
+	})
+}
+
 func BenchmarkLiteral(b *testing.B) {
 	text := bytes.Repeat([]byte(`"nome":"Conceição Pereira","cpf":"123.456.789-00","limite":"1234.50","id":42,`), 20)
 	dst := make([]byte, 0, 2*len(text))

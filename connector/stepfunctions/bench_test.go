@@ -98,7 +98,7 @@ func BenchmarkStart(b *testing.B) {
 	newEndpoint(b, "") // for its environment
 	input := `{"domain":"clientes","changes":[` + strings.Repeat(`{"nome":"Conceição","id":1},`, 35) + `{"n":null}]}`
 	d := &domain{head: inputHead("clientes")}
-	change := &prepared{json: []byte(strings.TrimSuffix(strings.TrimPrefix(input, string(d.head)), inputTail))}
+	change := literal(strings.TrimSuffix(strings.TrimPrefix(input, `{"domain":"clientes","changes":[`), inputTail))
 	size := jsontext.LiteralSize([]byte(input)) + len(`""`)
 	machine, name := testARN+"Clientes", "clientes-alteracoes-p3-o1234567-n1-e0-0123456789abcdef"
 	cfg, err := aws.Load(b.Context(), "sa-east-1")

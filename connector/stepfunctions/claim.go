@@ -110,23 +110,22 @@ func (p *claimPlan) cost(name columnName) int {
 }
 
 // claim moves the largest columns of an oversized change out of p, until the rest fits. A change that does not fit
-// without them either keeps its size. It stores nothing: Deliver does, before the start.
+// without them either stays whole. It stores nothing: Deliver does, before the start.
 func (s *Sink) claim(p *prepared, r *connector.Record, c *debezium.Change) error {
 	plan := claimPlan{bucket: s.settings.claims.bucket, prefix: s.settings.claims.prefix}
-	whole := p.size
 	var err error
-	if p.json, err = s.encoder.appendChange(p.json[:0], r, c, &plan); err != nil {
+	if p.literal, err = s.encoder.appendChange(p.literal[:0], r, c, &plan); err != nil {
 		return err
 	}
 	for plan.choose(p.alone() - maxInput) {
-		if p.json, err = s.encoder.appendChange(p.json[:0], r, c, &plan); err != nil {
+		if p.literal, err = s.encoder.appendChange(p.literal[:0], r, c, &plan); err != nil {
 			return err
 		}
-		if p.size = jsontext.LiteralSize(p.json); p.alone() <= maxInput {
+		if p.alone() <= maxInput {
 			p.claims = plan.claims
 			return nil
 		}
 	}
-	p.size = whole
-	return nil
+	p.literal, err = s.encoder.appendChange(p.literal[:0], r, c, nil)
+	return err
 }

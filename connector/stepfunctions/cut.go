@@ -5,7 +5,6 @@ import (
 
 	"github.com/stepconnect/stepconnect/connector"
 	"github.com/stepconnect/stepconnect/connector/debezium"
-	"github.com/stepconnect/stepconnect/connector/jsontext"
 )
 
 // maxInput is the most bytes that the input of an execution can have (Step Functions quotas).
@@ -17,13 +16,12 @@ const maxInput = 262144
 // Cut until Deliver has delivered it, and then to the sink's pool; a record that the host drops
 // in between takes it along to the garbage collector.
 type prepared struct {
-	domain *domain
-	json   []byte
-	size   int    // of json inside a JSON string literal
-	commit int64  // in the source database, in milliseconds since 1970
-	name   string // of the execution, with execution.name=change; "" leaves it to Name
-	claims []claim
-	done   int // how many of claims are stored
+	domain  *domain
+	literal []byte // the change's JSON text as it stands inside a JSON string literal
+	commit  int64  // in the source database, in milliseconds since 1970
+	name    string // of the execution, with execution.name=change; "" leaves it to Name
+	claims  []claim
+	done    int // how many of claims are stored
 }
 
 func (p *prepared) stored() bool { return p.done == len(p.claims) }
@@ -38,8 +36,8 @@ func (s *Sink) release(records []*connector.Record) {
 			continue
 		}
 		r.Prepared = nil
-		if cap(p.json) <= maxPooled {
-			*p = prepared{json: p.json[:0]}
+		if cap(p.literal) <= maxPooled {
+			*p = prepared{literal: p.literal[:0]}
 			s.pool.Put(p)
 		}
 	}
@@ -62,11 +60,11 @@ func (s *Sink) prepare(r *connector.Record) (*prepared, filterReason, error) {
 		return nil, to.reason, nil
 	}
 	p := s.pool.Get().(*prepared)
-	if p.json, err = s.encoder.appendChange(p.json[:0], r, &c, nil); err != nil {
+	if p.literal, err = s.encoder.appendChange(p.literal[:0], r, &c, nil); err != nil {
 		s.pool.Put(p)
 		return nil, notFiltered, connector.Rejected(fmt.Errorf("the change of %s.%s.%s cannot be read: %w", c.Database, c.Schema, c.Table, err))
 	}
-	p.domain, p.size, p.name, p.commit = to.domain, jsontext.LiteralSize(p.json), "", c.CommittedAt.UnixMilli()
+	p.domain, p.name, p.commit = to.domain, "", c.CommittedAt.UnixMilli()
 	if s.settings.claims != nil && p.alone() > maxInput {
 		if err := s.claim(p, r, &c); err != nil {
 			s.pool.Put(p)
@@ -117,7 +115,7 @@ func (s *Sink) Cut(records []*connector.Record) ([]connector.Call, error) {
 }
 
 // alone is the size of an input that holds only this change.
-func (p *prepared) alone() int { return p.domain.overhead + p.size }
+func (p *prepared) alone() int { return p.domain.overhead + len(p.literal) }
 
 func (s *Sink) oversize(r *connector.Record, p *prepared) error {
 	err := s.tooLarge(p)
@@ -155,14 +153,14 @@ func (c *cutter) add(r *connector.Record, p *prepared, remaining int) {
 	if at < 0 && len(c.calls) > 0 && c.last == nil {
 		c.watchKeys(remaining)
 	}
-	if at < 0 || len(c.calls[at].Records) >= maxRecords || c.sizes[at]+p.size+1 > c.sink.settings.maxBytes || c.overtakes(r, at) {
+	if at < 0 || len(c.calls[at].Records) >= maxRecords || c.sizes[at]+len(p.literal)+1 > c.sink.settings.maxBytes || c.overtakes(r, at) {
 		at = len(c.calls)
 		c.calls = append(c.calls, connector.Call{Records: make([]*connector.Record, 0, min(maxRecords, remaining)), Named: named})
 		c.sizes = append(c.sizes, d.overhead-1)
 		c.open[d.index] = at + 1
 	}
 	c.calls[at].Records = append(c.calls[at].Records, r)
-	c.sizes[at] += p.size + 1
+	c.sizes[at] += len(p.literal) + 1
 	if c.last != nil {
 		c.last[string(bareKey(r.Origin.Key))] = at
 	}

@@ -113,7 +113,7 @@ func TestCutsKeepEveryPromise(t *testing.T) {
 			for _, r := range c.Records {
 				p := r.Prepared.(*prepared)
 				domains[p.domain] = true
-				size += p.size + 1
+				size += len(p.literal) + 1
 				if key := string(r.Origin.Key); last[key] > r.Origin.Offset {
 					t.Fatalf("key %s goes back in %s", key, calls(cut))
 				} else {

@@ -2,6 +2,7 @@ package stepfunctions
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -159,7 +160,7 @@ func (s *Sink) load(batch []*connector.Record) (*job, error) {
 		if !p.stored() {
 			j.claimed = append(j.claimed, p)
 		}
-		j.size += p.size + 1
+		j.size += len(p.literal) + 1
 	}
 	if j.domain == nil {
 		return j, j.outcome()
@@ -184,23 +185,18 @@ func (j *job) request() startRequest {
 	return startRequest{machine: j.domain.arn.text, name: j.name, domain: j.domain, changes: j.changes, size: j.size}
 }
 
-// input joins changes into the text of an input.
-func (d *domain) input(changes []*prepared) string {
-	size := len(d.head) + len(inputTail) + len(changes)
-	for _, p := range changes {
-		size += len(p.json)
-	}
-	var b strings.Builder
-	b.Grow(size)
-	b.Write(d.head)
+// input joins changes into the text of an input, as Step Functions reads it out of a request.
+func (d *domain) input(changes []*prepared) (text string, err error) {
+	literal := append([]byte{'"'}, d.head...)
 	for i, p := range changes {
 		if i > 0 {
-			b.WriteByte(',')
+			literal = append(literal, ',')
 		}
-		b.Write(p.json)
+		literal = append(literal, p.literal...)
 	}
-	b.WriteString(inputTail)
-	return b.String()
+	literal = append(literal, inputTail+`"`...)
+	err = json.Unmarshal(literal, &text)
+	return text, err
 }
 
 // executionName derives the name from the whole frozen batch, whatever subset of its records

@@ -11,7 +11,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
 
 	"github.com/stepconnect/stepconnect/connector"
-	"github.com/stepconnect/stepconnect/connector/jsontext"
 )
 
 // executionType is the type of a state machine, which decides the call that starts it.
@@ -51,7 +50,7 @@ func newDomain(index int, s domainSettings, b *budgets, m connector.Metrics) *do
 		name: s.name, index: index, arn: s.arn, rule: s.rule,
 		head: inputHead(s.name), metrics: newDomainMetrics(m, s.name), ask: make(chan struct{}, 1),
 	}
-	d.overhead = jsontext.LiteralSize(d.head) + jsontext.LiteralSize([]byte(inputTail)) + len(`""`)
+	d.overhead = len(d.head) + len(inputTail) + len(`""`)
 	d.budgets[standard] = b.of(quota{s.arn.account, s.arn.region, callStart})
 	d.budgets[express] = b.of(quota{s.arn.account, s.arn.region, callSync})
 	d.kind.Store(uint32(s.kind))

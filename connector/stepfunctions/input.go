@@ -41,17 +41,24 @@ type encoder struct {
 	changedFields bool          // name the columns that an update changed
 }
 
-// appendChange appends the JSON object of one change to dst. An error, about bytes that are
-// not what their schema says, is final for the record. plan moves columns away; nil moves none.
+// appendChange appends the JSON object of one change to dst, as it stands inside a JSON string literal: an input is text
+// in a request. An error, about bytes that are not what their schema says, is final for the record. plan moves
+// columns away; nil moves none.
 func (e *encoder) appendChange(dst []byte, r *connector.Record, c *debezium.Change, plan *claimPlan) ([]byte, error) {
 	t := e.columns.of(c)
+	from, err := len(dst), error(nil)
 	switch e.format {
 	case formatFlat:
-		return e.appendFlat(dst, r, c, t, plan)
+		dst, err = e.appendFlat(dst, r, c, t, plan)
 	case formatEnvelope:
-		return e.appendEnvelope(dst, r, c, t)
+		dst, err = e.appendEnvelope(dst, r, c, t)
+	default:
+		return e.appendNested(dst, r, c, t, plan)
 	}
-	return e.appendNested(dst, r, c, t, plan)
+	if err != nil {
+		return dst, err
+	}
+	return jsontext.Literalize(dst, from), nil
 }
 
 const (
@@ -74,7 +81,9 @@ func (e *encoder) edit(row string, t *tablePolicy, plan *claimPlan) debezium.Edi
 	}
 }
 
+// appendNested writes the rows, most of a change, as literals in the first place; what is around them becomes literal afterwards.
 func (e *encoder) appendNested(dst []byte, r *connector.Record, c *debezium.Change, t *tablePolicy, plan *claimPlan) ([]byte, error) {
+	from := len(dst)
 	dst = append(dst, `{"operation":"`...)
 	dst = append(dst, c.Operation.String()...)
 	dst = append(dst, `","database":`...)
@@ -90,16 +99,18 @@ func (e *encoder) appendNested(dst []byte, r *connector.Record, c *debezium.Chan
 	}
 	var missing []string
 	if e.before != beforeNever {
-		dst = append(dst, `,"before":`...)
+		dst = jsontext.Literalize(append(dst, `,"before":`...), from)
 		if dst, missing, err = e.appendBefore(dst, c, e.edit(rowBefore, t, plan)); err != nil {
 			return dst, fmt.Errorf("value.before: %w", err)
 		}
+		from = len(dst)
 	}
-	dst = append(dst, `,"after":`...)
-	dst, missingNow, err := debezium.AppendRow(dst, c.After, &e.values, e.edit(rowAfter, t, plan))
+	dst = jsontext.Literalize(append(dst, `,"after":`...), from)
+	dst, missingNow, err := debezium.AppendRowLiteral(dst, c.After, &e.values, e.edit(rowAfter, t, plan))
 	if err != nil {
 		return dst, fmt.Errorf("value.after: %w", err)
 	}
+	from = len(dst)
 	if !c.After.IsNull() {
 		// What counts is the row that the destination is to have: a column that only the former
 		// row lacks has a new value, which must not be taken for one to keep.
@@ -121,14 +132,19 @@ func (e *encoder) appendNested(dst []byte, r *connector.Record, c *debezium.Chan
 	dst = strconv.AppendBool(dst, c.Snapshot)
 	dst = append(dst, `,"kafka":`...)
 	dst = appendKafka(dst, r)
-	return append(dst, '}'), nil
+	return jsontext.Literalize(append(dst, '}'), from), nil
 }
 
+// appendBefore writes the former row as a literal.
 func (e *encoder) appendBefore(dst []byte, c *debezium.Change, edit debezium.Edit) ([]byte, []string, error) {
-	if e.before == beforeChanged {
-		return debezium.AppendChanged(dst, c.Before, c.After, &e.values, edit)
+	if e.before != beforeChanged {
+		return debezium.AppendRowLiteral(dst, c.Before, &e.values, edit)
 	}
-	return debezium.AppendRow(dst, c.Before, &e.values, edit)
+	out, missing, err := debezium.AppendChanged(dst, c.Before, c.After, &e.values, edit)
+	if err != nil {
+		return dst, nil, err
+	}
+	return jsontext.Literalize(out, len(dst)), missing, nil
 }
 
 // appendChanged names the columns that an update changed, where both rows are known.
@@ -322,11 +338,11 @@ func appendNames(dst []byte, names []string) []byte {
 	return append(dst, ']')
 }
 
-// inputHead and inputTail enclose the changes of an input, which commas separate.
+// inputHead and inputTail enclose the changes of an input, which commas separate; as literals, like the changes.
 func inputHead(domain string) []byte {
 	head := append([]byte(nil), `{"domain":`...)
 	head = jsontext.AppendString(head, domain)
-	return append(head, `,"changes":[`...)
+	return jsontext.Literalize(append(head, `,"changes":[`...), 0)
 }
 
 const inputTail = `]}`

@@ -101,7 +101,11 @@ func (s *Sink) preview(r *connector.Record) Preview {
 		return out
 	}
 	d := p.domain
-	input := d.input([]*prepared{p})
+	input, err := d.input([]*prepared{p})
+	if err != nil {
+		out.Decision, out.Reason = DecisionFail, err.Error()
+		return out
+	}
 	out.Decision, out.Reason = DecisionStart, s.whyStarted(d, r.Topic, &out)
 	out.Domain, out.StateMachine, out.Role = d.name, d.arn.text, s.settings.domains[d.index].role.arn
 	out.Type, out.Call = typeAndCall(executionType(d.kind.Load()))

@@ -105,12 +105,12 @@ func (r *startRequest) body() *aws.Body {
 	b := aws.NewBody(around + r.size + len(r.name) + len(r.machine))
 	dst := b.Bytes
 	dst = append(dst, `{"input":"`...)
-	dst = jsontext.AppendLiteral(dst, r.domain.head)
+	dst = append(dst, r.domain.head...)
 	for i, p := range r.changes {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = jsontext.AppendLiteral(dst, p.json)
+		dst = append(dst, p.literal...)
 	}
 	dst = append(dst, inputTail...)
 	dst = append(dst, `","name":`...)

@@ -20,6 +20,7 @@ import (
 	"github.com/aws/smithy-go"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/stepconnect/stepconnect/connector/jsontext"
 	"github.com/stepconnect/stepconnect/internal/aws"
 )
 
@@ -49,14 +50,20 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) { return w.Do(
 // operations are the two ways of each start.
 var operations = map[string]sdkStart{"StartExecution": startBySDK, "StartSyncExecution": startSyncBySDK}
 
+// literal is a change of the given JSON text.
+func literal(text string) *prepared { return &prepared{literal: jsontext.AppendLiteral(nil, []byte(text))} }
+
 // bothWays starts the same execution by the SDK and by a starter.
 func bothWays(t *testing.T, operation string, client *sfn.Client, w *wire) (bySDK, ours started, errSDK, errOurs error) {
 	t.Helper()
 	r := startRequest{
 		machine: testARN + "Clientes:PROD", name: "clientes-alteracoes-p3-o7", domain: &domain{head: inputHead("clientes")},
-		changes: []*prepared{{json: []byte(`{"nome":"Conceição \"a\" \\ <&> 日本","id":1}`)}, {json: []byte(`{"n":null}`)}},
+		changes: []*prepared{literal(`{"nome":"Conceição \"a\" \\ <&> 日本","id":1}`), literal(`{"n":null}`)},
 	}
-	input := r.domain.input(r.changes)
+	input, err := r.domain.input(r.changes)
+	if err != nil {
+		t.Fatal(err)
+	}
 	bySDK, errSDK = operations[operation](t.Context(), client, &sfn.StartSyncExecutionInput{StateMachineArn: &r.machine, Name: &r.name, Input: &input},
 		func(o *sfn.Options) { o.HTTPClient = w })
 	ours, errOurs = newStarter(operation, operations[operation], client, w).start(t.Context(), r)
