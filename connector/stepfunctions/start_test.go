@@ -51,7 +51,9 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) { return w.Do(
 var operations = map[string]sdkStart{"StartExecution": startBySDK, "StartSyncExecution": startSyncBySDK}
 
 // literal is a change of the given JSON text.
-func literal(text string) *prepared { return &prepared{literal: jsontext.AppendLiteral(nil, []byte(text))} }
+func literal(text string) *prepared {
+	return &prepared{literal: jsontext.AppendLiteral(nil, []byte(text))}
+}
 
 // bothWays starts the same execution by the SDK and by a starter.
 func bothWays(t *testing.T, operation string, client *sfn.Client, w *wire) (bySDK, ours started, errSDK, errOurs error) {

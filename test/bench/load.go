@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/stepconnect/stepconnect/internal/embedded/consorcio"
@@ -139,6 +140,9 @@ func (w *Writer) Pace(ctx context.Context, l *Load, topic string, rate int, d ti
 // Committed is the sum of a group's committed offsets of a topic.
 func (w *Writer) Committed(ctx context.Context, group, topic string) (int, error) {
 	offsets, err := w.admin.FetchOffsets(ctx, group)
+	if kerr.IsRetriable(err) { // the group's coordinator is not there yet
+		return 0, nil
+	}
 	if err != nil {
 		return 0, err
 	}
