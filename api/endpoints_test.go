@@ -256,9 +256,36 @@ func (starting) Health(context.Context) runtime.Health {
 
 func (starting) Connectors(context.Context) ([]string, error) { panic("a defect") }
 
+// unstarted knows nothing of the cluster yet.
+type unstarted struct{ *memHerder }
+
+func (unstarted) Started(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+func (unstarted) Stage() string                     { return "The worker is currently looking around." }
+
+func TestAWorkerThatStartsAnswersNothingThatItDoesNotKnow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := New(unstarted{newMemHerder()}, Options{Log: discardLog()})
+		start := time.Now()
+		w := call(t, h, "GET", "/connectors", "")
+		if took := time.Since(start); took != 90*time.Second || w.Code != 500 || w.Header().Get("Retry-After") != "5" ||
+			w.Body.String() != `{"error_code":500,"message":"Request timed out. The worker is currently looking around."}` {
+			t.Errorf("after %v: %d %v %s", took, w.Code, w.Header(), w.Body)
+		}
+		start = time.Now()
+		for _, path := range []string{"/", "/health", "/connector-plugins", "/admin/loggers", "/openapi.json"} {
+			if w := call(t, h, "GET", path, ""); w.Code != 200 {
+				t.Errorf("%s: %d %s", path, w.Code, w.Body)
+			}
+		}
+		if took := time.Since(start); took != 0 {
+			t.Errorf("what needs no state has waited for %v", took)
+		}
+	})
+}
+
 func TestAStartingWorkerAnswersHealthWith503(t *testing.T) {
 	w := call(t, New(starting{newMemHerder()}, Options{Log: discardLog()}), "GET", "/health", "")
-	if w.Code != 503 || w.Body.String() != `{"status":"starting","message":"Worker is still starting up."}` {
+	if w.Code != 503 || w.Header().Get("Retry-After") != "5" || w.Body.String() != `{"status":"starting","message":"Worker is still starting up."}` {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }

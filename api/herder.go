@@ -13,6 +13,10 @@ import (
 type Herder interface {
 	ServerInfo(ctx context.Context) (runtime.ServerInfo, error)
 	Health(ctx context.Context) runtime.Health
+	// Started waits until the worker knows the cluster's state. Stage is a sentence about what keeps it from that, "" for
+	// nothing.
+	Started(ctx context.Context) error
+	Stage() string
 
 	Connectors(ctx context.Context) ([]string, error)
 	Connector(ctx context.Context, name string) (runtime.ConnectorInfo, error)

@@ -50,6 +50,9 @@ func (m *memHerder) ConnectorFiles(context.Context) (runtime.ConnectorFiles, err
 	return runtime.ConnectorFiles{Files: []runtime.ConnectorFileStatus{}}, nil
 }
 
+func (m *memHerder) Started(context.Context) error { return nil }
+func (m *memHerder) Stage() string                 { return "" }
+
 func (m *memHerder) Connectors(context.Context) ([]string, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -77,9 +77,9 @@ func (res *resource) serve(w http.ResponseWriter, r *http.Request, rt route) int
 	if timeout == 0 {
 		timeout = requestTimeout
 	}
+	var err error
 	req := &request{Request: r}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		var err error
 		if req.body, err = res.a.readBody(w, r, rt.takesBody); err != nil {
 			return res.a.writeError(w, r, err)
 		}
@@ -90,7 +90,13 @@ func (res *resource) serve(w http.ResponseWriter, r *http.Request, rt route) int
 	ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), authorizationKey{}, r.Header.Values("Authorization")), timeout)
 	defer cancel()
 	req.Request = r.WithContext(ctx)
-	ans, err := res.a.attempt(ctx, req, rt)
+	var ans answer
+	if !rt.early {
+		err = res.a.herder.Started(ctx)
+	}
+	if err == nil {
+		ans, err = res.a.attempt(ctx, req, rt)
+	}
 	if err != nil {
 		return res.a.writeError(w, req.Request, err)
 	}

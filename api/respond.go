@@ -17,9 +17,10 @@ import (
 // answer is what an endpoint gives back: a status, and for most a JSON body.
 type answer struct {
 	status   int
-	body     any    // nil sends none
-	location string // of what was created, an absolute path
-	etag     string // entity tag of the configuration, quoted
+	body     any           // nil sends none
+	location string        // of what was created, an absolute path
+	etag     string        // entity tag of the configuration, quoted
+	again    time.Duration // when to ask again; 0 when waiting does not help
 }
 
 func ok(body any) answer { return answer{status: http.StatusOK, body: body} }
@@ -33,6 +34,9 @@ func (ans answer) write(w http.ResponseWriter, r *http.Request) int {
 	}
 	if ans.etag != "" {
 		w.Header().Set("ETag", ans.etag)
+	}
+	if ans.again > 0 {
+		w.Header().Set("Retry-After", retryAfter(ans.again))
 	}
 	if ans.body == nil {
 		w.Header()["Content-Type"] = nil
@@ -112,6 +116,9 @@ func errTooLarge(limit int64) error {
 		Message: "The request body is larger than the " + strconv.FormatInt(limit, 10) + " bytes that this worker accepts"}
 }
 
+// startingAgain is when to ask a worker again that is starting.
+const startingAgain = 5 * time.Second
+
 // writeError maps an error to its answer: the one place that does.
 func (a *handler) writeError(w http.ResponseWriter, r *http.Request, err error) int {
 	var refused *runtime.Error
@@ -129,6 +136,11 @@ func (a *handler) writeError(w http.ResponseWriter, r *http.Request, err error) 
 		w.Header().Set("Connection", "close")
 		return writeErrorBody(w, http.StatusRequestTimeout, err.Error())
 	case errors.Is(err, context.DeadlineExceeded) && r.Context().Err() != nil:
+		if stage := a.herder.Stage(); stage != "" {
+			// Only while the worker starts; waiting helps then.
+			w.Header().Set("Retry-After", retryAfter(startingAgain))
+			return writeErrorBody(w, http.StatusInternalServerError, "Request timed out. "+stage)
+		}
 		return writeErrorBody(w, http.StatusInternalServerError, "Request timed out")
 	case errors.Is(err, context.Canceled) && r.Context().Err() != nil:
 		return writeErrorBody(w, http.StatusInternalServerError, "Request interrupted")

@@ -19,6 +19,8 @@ type route struct {
 	takesBody bool
 	// timeout is the time for the herder; 0 means requestTimeout.
 	timeout time.Duration
+	// early says that it is answered while the worker starts, without knowledge of the cluster's state.
+	early bool
 	// admin marks the endpoints that admin.listeners moves.
 	admin bool
 }
@@ -29,8 +31,8 @@ const connectorPath = "/connectors/{connector}"
 func routes() []route {
 	const get, post, put, patch, del = http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete
 	return []route{
-		{method: get, pattern: "/", serve: (*handler).serverInfo},
-		{method: get, pattern: "/health", serve: (*handler).health, timeout: healthTimeout},
+		{method: get, pattern: "/", serve: (*handler).serverInfo, early: true},
+		{method: get, pattern: "/health", serve: (*handler).health, timeout: healthTimeout, early: true},
 
 		{method: get, pattern: "/connectors", serve: (*handler).listConnectors},
 		{method: post, pattern: "/connectors", serve: (*handler).createConnector, action: "connector.create", takesBody: true},
@@ -61,13 +63,13 @@ func routes() []route {
 
 		{method: get, pattern: "/connector-files", serve: (*handler).listFiles},
 
-		{method: get, pattern: "/connector-plugins", serve: (*handler).listPlugins},
-		{method: get, pattern: "/connector-plugins/{plugin}/config", serve: (*handler).pluginConfig},
+		{method: get, pattern: "/connector-plugins", serve: (*handler).listPlugins, early: true},
+		{method: get, pattern: "/connector-plugins/{plugin}/config", serve: (*handler).pluginConfig, early: true},
 		// Validation resolves config providers of the caller's choice, so it needs the right to write.
 		{method: put, pattern: "/connector-plugins/{plugin}/config/validate", serve: (*handler).validate, action: "plugin.validate", takesBody: true},
 
-		{method: get, pattern: "/admin/loggers", serve: (*handler).listLoggers, admin: true},
-		{method: get, pattern: "/admin/loggers/{logger}", serve: (*handler).getLogger, admin: true},
+		{method: get, pattern: "/admin/loggers", serve: (*handler).listLoggers, admin: true, early: true},
+		{method: get, pattern: "/admin/loggers/{logger}", serve: (*handler).getLogger, admin: true, early: true},
 		{method: put, pattern: "/admin/loggers/{logger}", serve: (*handler).setLogger, action: "logger.set", takesBody: true, admin: true},
 	}
 }

@@ -16,14 +16,13 @@ func (a *handler) serverInfo(r *request) (answer, error) {
 // health answers GET /health (KIP-1017): 503 while starting, 500 when the worker cannot answer.
 func (a *handler) health(r *request) (answer, error) {
 	h := a.herder.Health(r.Context())
-	status := http.StatusInternalServerError
 	switch h.Status {
 	case "healthy":
-		status = http.StatusOK
+		return ok(h), nil
 	case "starting":
-		status = http.StatusServiceUnavailable
+		return answer{status: http.StatusServiceUnavailable, body: h, again: startingAgain}, nil
 	}
-	return answer{status: status, body: h}, nil
+	return answer{status: http.StatusInternalServerError, body: h}, nil
 }
 
 func (a *handler) listPlugins(r *request) (answer, error) {

@@ -29,6 +29,7 @@ type Herder struct {
 	book    *book
 	writing chan struct{} // holds one while a write is between its decision and its application
 	folder  *folderWatch
+	stages  stages
 	readers sync.WaitGroup
 	started time.Time
 
@@ -152,6 +153,9 @@ func (h *Herder) followPlans(ctx context.Context) error {
 // awaitStart waits until the logs are read to their present end and, in a cluster, a plan counts this worker in:
 // from then on the worker is healthy.
 func (h *Herder) awaitStart(ctx context.Context) error {
+	if h.Stage() == "" {
+		h.Starting("reading the internal topics", nil)
+	}
 	configEnd, err := h.opts.ConfigLog.End(ctx)
 	if err != nil {
 		return startError(ctx, "config", err)
@@ -173,10 +177,12 @@ func (h *Herder) awaitStart(ctx context.Context) error {
 	}
 	h.view.setCaughtUp()
 	if h.cluster != nil {
+		h.Starting("joining the worker group "+h.cluster.Group, nil)
 		if err := h.awaitMembership(ctx); err != nil || ctx.Err() != nil {
 			return err
 		}
 	}
+	h.stages.enter("")
 	h.view.setReady()
 	h.log.Info("worker is ready", "worker_id", h.opts.WorkerID, "after", time.Since(h.started).Round(time.Millisecond))
 	return nil

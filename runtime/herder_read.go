@@ -26,7 +26,7 @@ func (h *Herder) ServerInfo(ctx context.Context) (ServerInfo, error) {
 func (h *Herder) Health(ctx context.Context) Health {
 	switch {
 	case !h.view.isReady():
-		return Health{"starting", "Worker is still starting up."}
+		return Health{"starting", strings.TrimSpace("Worker is still starting up. " + h.Stage())}
 	case h.worker.Ping(ctx) != nil:
 		return Health{"unhealthy", "Worker was unable to handle this request and may be unable to handle other requests."}
 	}

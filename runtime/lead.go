@@ -344,9 +344,11 @@ func (h *Herder) join(ctx context.Context) error {
 			}
 			if waiting.IsZero() {
 				waiting = time.Now()
+				h.Starting("waiting until the group drops the member at "+h.cluster.URL+", this worker's own URL, which does not answer", nil)
 				h.log.Info("the group has a member with this worker's URL that does not answer; waiting until the group drops it", "url", h.cluster.URL)
 			}
 		} else {
+			h.Starting("", err)
 			h.log.Warn("the worker group cannot be asked yet; trying again", "group", h.cluster.Group, "error", err)
 		}
 		select {

@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,8 +49,8 @@ func distributedCommand(p connector.Plugins, b Build) *cobra.Command {
 	}
 }
 
-// NewDistributed puts a worker together whose state lives in Kafka. It makes the internal topics that are missing and
-// checks those that exist, and waits for brokers that are down.
+// NewDistributed puts a worker together whose state lives in Kafka. No broker is asked before Run, which makes the internal
+// topics that are missing, checks those that exist, and waits for brokers that are down while the REST API tells so.
 func NewDistributed(ctx context.Context, p connector.Plugins, b Build, cfg *runtime.WorkerConfig, providers *runtime.Providers, handler slog.Handler) (*Worker, error) {
 	random := make([]byte, 8)
 	if _, err := rand.Read(random); err != nil {
@@ -75,10 +76,14 @@ func NewDistributed(ctx context.Context, p connector.Plugins, b Build, cfg *runt
 		ConfigTopic: v.String("config.storage.topic"), StatusTopic: v.String("status.storage.topic"), PlanTopic: planTopic(cfg),
 		Session: v.Duration("session.timeout.ms"), Delay: v.Duration("scheduled.rebalance.max.delay.ms"),
 	}
-	if err := openLogs(ctx, cfg, w, &o); err != nil {
+	internal, err := openInternals(ctx, cfg, o.Cluster, w.log)
+	if err != nil {
 		return nil, errors.Join(err, w.server.Close())
 	}
+	o.ConfigLog, o.StatusLog = internal.config, internal.status
 	w.Herder = runtime.NewHerder(o)
+	w.open = func(ctx context.Context) error { return internal.open(ctx, w.Herder.Starting) }
+	w.close = internal.close
 	return w, nil
 }
 
@@ -112,72 +117,87 @@ func internalTopics(cfg *runtime.WorkerConfig) (config, plan, status, offsets ka
 	return config, plan, topic("status", "connector and task statuses", false), topic("offset", "source connector offsets", false)
 }
 
-// openLogs opens the logs and the membership, and sees to it that they are closed with the worker.
-func openLogs(ctx context.Context, cfg *runtime.WorkerConfig, w *Worker, o *runtime.HerderOptions) (err error) {
-	log := w.log
-	t, err := translate(cfg.ClientProperties(), log)
-	if err != nil {
-		return err
-	}
-	var closers []func(context.Context) error
-	w.close = func(ctx context.Context) error {
-		var errs []error
-		for i := len(closers) - 1; i >= 0; i-- {
-			errs = append(errs, closers[i](ctx))
-		}
-		return errors.Join(errs...)
-	}
+// internals are the clients of the internal topics, and the logs that are opened once brokers answer.
+type internals struct {
+	cfg                  *runtime.WorkerConfig
+	clients              translated
+	admin                *kafka.Admin
+	producer             *kafka.Producer
+	config, plan, status *lateLog
+	log                  *slog.Logger
+	closers              []func(context.Context) error
+}
+
+// openInternals makes the clients and the membership of a worker; no connection is awaited. An error says which
+// setting is wrong.
+func openInternals(ctx context.Context, cfg *runtime.WorkerConfig, o *runtime.ClusterOptions, log *slog.Logger) (i *internals, err error) {
+	i = &internals{cfg: cfg, config: newLateLog(), plan: newLateLog(), status: newLateLog(), log: log}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, w.close(context.WithoutCancel(ctx)))
+			err = errors.Join(err, i.close(context.WithoutCancel(ctx)))
 		}
 	}()
-	admin, err := kafka.OpenAdmin(ctx, kafka.AdminConfig{Properties: t.Properties, Token: t.token, Log: log})
-	if err != nil {
-		return err
+	if i.clients, err = translate(cfg.ClientProperties(), log); err != nil {
+		return i, err
 	}
-	closers = append(closers, admin.Close)
-	producer, err := kafka.OpenProducer(ctx, kafka.ProducerConfig{Properties: t.Properties, Token: t.token, Log: log})
-	if err != nil {
-		return err
+	props, token := i.clients.Properties, i.clients.token
+	if i.admin, err = kafka.OpenAdmin(ctx, kafka.AdminConfig{Properties: props, Token: token, Log: log}); err != nil {
+		return i, err
 	}
-	closers = append(closers, producer.Close)
-	open := func(topic kafka.InternalTopic, producer *kafka.Producer) (*kafka.TopicLog, error) {
-		partitions, err := kafka.EnsureTopic(ctx, admin, topic, log)
-		if err != nil {
-			return nil, err
-		}
-		l, err := kafka.OpenTopicLog(ctx, kafka.TopicLogConfig{Properties: t.Properties, Token: t.token, Topic: topic.Name,
-			Partitions: partitions, Admin: admin, Producer: producer, Log: log})
-		if err == nil {
-			closers = append(closers, l.Close)
-		}
-		return l, err
+	i.closers = append(i.closers, i.admin.Close)
+	if i.producer, err = kafka.OpenProducer(ctx, kafka.ProducerConfig{Properties: props, Token: token, Log: log}); err != nil {
+		return i, err
 	}
-	config, plan, status, offsets := internalTopics(cfg)
-	if _, err := kafka.EnsureTopic(ctx, admin, offsets, log); err != nil {
-		return err
-	}
-	if o.StatusLog, err = open(status, producer); err != nil {
-		return err
-	}
-	if o.ConfigLog, err = open(config, nil); err != nil {
-		return err
-	}
-	if o.Cluster.PlanLog, err = open(plan, nil); err != nil {
-		return err
-	}
+	i.closers = append(i.closers, i.producer.Close)
 	v := cfg.Values
 	m, err := kafka.OpenMembership(kafka.MembershipConfig{
-		Properties: t.Properties, Token: t.token, Group: o.Cluster.Group, Topic: plan.Name, ClientID: o.Cluster.ClientID(),
-		TransactionalID: "stepconnect-cluster-" + o.Cluster.Group, Session: v.Duration("session.timeout.ms"),
+		Properties: props, Token: token, Group: o.Group, Topic: o.PlanTopic, ClientID: o.ClientID(),
+		TransactionalID: "stepconnect-cluster-" + o.Group, Session: v.Duration("session.timeout.ms"),
 		Heartbeat: v.Duration("heartbeat.interval.ms"), Rebalance: v.Duration("rebalance.timeout.ms"), Log: log,
 	})
 	if err != nil {
-		return err
+		return i, err
 	}
-	o.Cluster.Membership = membership{m, admin, o.Cluster.Group}
+	o.Membership, o.PlanLog = membership{m, i.admin, o.Group}, i.plan
+	return i, nil
+}
+
+// open makes the internal topics that are missing, checks those that exist, and opens their logs. Brokers that are
+// down are waited for; starting is told what for.
+func (i *internals) open(ctx context.Context, starting func(what string, err error)) error {
+	starting("reaching the Kafka brokers at "+i.clients.Properties["bootstrap.servers"], nil)
+	config, plan, status, offsets := internalTopics(i.cfg)
+	for _, o := range []struct {
+		topic    kafka.InternalTopic
+		log      *lateLog // nil: nothing is read
+		producer *kafka.Producer
+	}{{offsets, nil, nil}, {status, i.status, i.producer}, {config, i.config, nil}, {plan, i.plan, nil}} {
+		partitions, err := kafka.EnsureTopic(ctx, i.admin, o.topic, i.log, func(err error) { starting("", err) })
+		if err != nil {
+			return err
+		}
+		if o.log == nil {
+			continue
+		}
+		l, err := kafka.OpenTopicLog(ctx, kafka.TopicLogConfig{Properties: i.clients.Properties, Token: i.clients.token, Topic: o.topic.Name,
+			Partitions: partitions, Admin: i.admin, Producer: o.producer, Log: i.log})
+		if err != nil {
+			return err
+		}
+		i.closers = append(i.closers, l.Close)
+		o.log.open(l)
+	}
+	starting("reading the internal topics", nil)
 	return nil
+}
+
+// close frees the clients, in the reverse order of their opening.
+func (i *internals) close(ctx context.Context) error {
+	var errs []error
+	for _, closer := range slices.Backward(i.closers) {
+		errs = append(errs, closer(ctx))
+	}
+	return errors.Join(errs...)
 }
 
 // membership is kafka.Membership as the runtime asks for it.

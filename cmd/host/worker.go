@@ -35,6 +35,7 @@ type Worker struct {
 	server *api.Server
 	log    *slog.Logger
 	build  Build
+	open   func(context.Context) error // what waits for brokers before the herder can begin; nil for nothing
 	close  func(context.Context) error // what the logs and the membership hold; nil for nothing
 
 	emf      *metric.EMF // nil unless metrics.emf.enable
@@ -165,6 +166,15 @@ func (w *Worker) Run(ctx context.Context) error {
 	})
 	if w.emf != nil {
 		g.Go(func() error { w.emf.Write(serving, w.emfEvery, w.emfTo, w.log); return nil })
+	}
+	if w.open != nil {
+		g.Go(func() error {
+			err := w.open(running)
+			if err != nil {
+				stopRunning()
+			}
+			return err
+		})
 	}
 	w.log.Info("worker is starting", "version", w.build.Version, "commit", w.build.revision(), "rest", w.URL)
 	err := g.Wait()

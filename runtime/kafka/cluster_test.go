@@ -15,7 +15,7 @@ import (
 
 func ensure(t testing.TB, a *Admin, name string, partitions int) {
 	t.Helper()
-	_, err := EnsureTopic(t.Context(), a, InternalTopic{TopicSpec: TopicSpec{Name: name, Partitions: partitions, ReplicationFactor: 1}, Key: "x.storage.topic"}, orDiscard(nil))
+	_, err := EnsureTopic(t.Context(), a, InternalTopic{TopicSpec: TopicSpec{Name: name, Partitions: partitions, ReplicationFactor: 1}, Key: "x.storage.topic"}, orDiscard(nil), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +133,7 @@ func TestInternalTopicsAreMadeCompactedAndRefusedOtherwise(t *testing.T) {
 	topic := InternalTopic{TopicSpec: TopicSpec{Name: "configs", Partitions: 7, ReplicationFactor: 1, Config: map[string]string{"cleanup.policy": "delete", "segment.bytes": "1048576"}},
 		Key: "config.storage.topic", Purpose: "connector configurations", Single: true}
 	for range 2 { // made, then found
-		if n, err := EnsureTopic(t.Context(), a, topic, orDiscard(nil)); n != 1 || err != nil {
+		if n, err := EnsureTopic(t.Context(), a, topic, orDiscard(nil), nil); n != 1 || err != nil {
 			t.Fatal(n, err)
 		}
 	}
@@ -151,12 +151,12 @@ func TestInternalTopicsAreMadeCompactedAndRefusedOtherwise(t *testing.T) {
 	} {
 		other := topic
 		other.Name = name
-		if _, err := EnsureTopic(t.Context(), a, other, orDiscard(nil)); err == nil || !strings.HasPrefix(err.Error(), want) {
+		if _, err := EnsureTopic(t.Context(), a, other, orDiscard(nil), nil); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%v", err)
 		}
 	}
 	topic.Name, topic.ReplicationFactor = "much", 3
-	if _, err := EnsureTopic(t.Context(), a, topic, orDiscard(nil)); err == nil || !strings.Contains(err.Error(), "Unable to create topic(s) 'much' named by config.storage.topic") {
+	if _, err := EnsureTopic(t.Context(), a, topic, orDiscard(nil), nil); err == nil || !strings.Contains(err.Error(), "Unable to create topic(s) 'much' named by config.storage.topic") {
 		t.Error(err)
 	}
 }

@@ -23,14 +23,17 @@ type InternalTopic struct {
 // EnsureTopic makes an internal topic where it is missing and checks one that exists, as Kafka Connect's
 // TopicAdmin does: it must be compacted, since with any other policy the brokers would delete state. It
 // gives the number of partitions. A cluster that cannot be reached is asked again until ctx ends; a
-// describe that is not permitted is passed over with a warning.
-func EnsureTopic(ctx context.Context, a *Admin, t InternalTopic, log *slog.Logger) (partitions int, err error) {
+// describe that is not permitted is passed over with a warning. waits, unless it is nil, is told why it is not done yet.
+func EnsureTopic(ctx context.Context, a *Admin, t InternalTopic, log *slog.Logger, waits func(error)) (partitions int, err error) {
 	for backoff := 250 * time.Millisecond; ; backoff = min(2*backoff, 5*time.Second) {
 		partitions, err = ensureOnce(ctx, a, t, log)
 		if class, _ := connector.Classify(err); err == nil || class != connector.ClassRetryable {
 			return partitions, err
 		}
 		log.Warn("internal topic cannot be checked yet; trying again", "topic", t.Name, "error", err)
+		if waits != nil {
+			waits(err)
+		}
 		select {
 		case <-time.After(backoff):
 		case <-ctx.Done():

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"maps"
+	"net/http"
 	"strings"
 	"syscall"
 	"testing"
@@ -65,11 +66,21 @@ func TestABrokerRestartEndsNoWorker(t *testing.T) {
 	for _, w := range c.workers {
 		c.do(w, "GET", "/connectors/c", "", 200)
 	}
+	props := maps.Clone(c.props[0])
+	props["listeners"] = worker.Distributed(t, c.bootstrap, c.group)["listeners"]
+	late := worker.Launch(t, props)
+	worker.Eventually(t, 10*time.Second, "a worker that starts now tells which broker it waits for", func() bool {
+		res, err := late.Get(t.Context(), "/health")
+		return err == nil && res.StatusCode == http.StatusServiceUnavailable && strings.Contains(string(res.Body), "reaching the Kafka brokers at "+kafka.Bootstrap())
+	})
 	if err := kafka.Nodes[0].Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	c.produce(topic, 2, 100, 100)
 	c.delivered(file, 200, 60*time.Second)
+	late.Await(t)
+	c.do(late, "GET", "/connectors/c", "", 200)
+	c.workers = append(c.workers, late)
 	for _, w := range c.workers {
 		c.do(w, "PUT", "/connectors/c/pause", "", 202)
 		c.do(w, "PUT", "/connectors/c/resume", "", 202)
