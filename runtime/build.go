@@ -22,6 +22,7 @@ type blueprint struct {
 	values config.Values
 	raw    map[string]string // placeholders resolved, nulls left out
 	props  clientProps
+	given  map[string]*string // raw, nulls kept: what was resolved, for the watch over values that expire
 }
 
 // draw reads a connector's configuration. It may read the places that config providers name.
@@ -30,7 +31,7 @@ func (w *Worker) draw(ctx context.Context, name string, cfg map[string]*string) 
 	if err != nil {
 		return nil, err
 	}
-	b := &blueprint{name: name, raw: withoutNulls(resolved)}
+	b := &blueprint{name: name, raw: withoutNulls(resolved), given: resolved}
 	if b.sink, b.plugin, err = w.opts.Plugins.sink(config.Trim(b.raw["connector.class"])); err != nil {
 		return nil, err
 	}
@@ -234,6 +235,7 @@ func (w *Worker) build(ctx context.Context, inc *incarnation) (t *task.Task, p r
 	if err != nil {
 		return nil, p, nil, err
 	}
+	inc.watchValues(w.opts.Providers.TTL(inc.want.Config), b)
 	pipeline, converters, err := w.pipeline(b)
 	if err != nil {
 		return nil, p, nil, err

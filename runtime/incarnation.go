@@ -20,6 +20,7 @@ type incarnation struct {
 	demand  int         // of the slot when it was started
 	metrics *metric.Task
 
+	values      atomic.Pointer[heldValues]     // nil unless some expire
 	made        atomic.Pointer[task.Task]      // nil until its configuration has been read
 	sink        atomic.Pointer[connector.Sink] // nil until it is open
 	source      atomic.Pointer[watchedSource]  // nil until it joins its group

@@ -9,7 +9,9 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/stepconnect/stepconnect/connector/config"
 )
@@ -20,6 +22,11 @@ type Provider interface {
 	// Lookup gives the value of key at path, which is "" when the placeholder has none. ok is false
 	// for a key that does not exist; an error means that the place could not be read.
 	Lookup(ctx context.Context, path, key string) (value config.Secret, ok bool, err error)
+}
+
+// expiring is an optional interface of a Provider whose values change: TTL is how long one holds, 0 for ever.
+type expiring interface {
+	TTL() time.Duration
 }
 
 // ProviderKind makes a provider from its config.providers.<name>.param.* keys.
@@ -97,6 +104,33 @@ func (p *Providers) Resolve(ctx context.Context, cfg map[string]*string) (map[st
 	return out, errors.Join(problems...)
 }
 
+// TTL gives how long the values hold that cfg's placeholders stand for: the shortest time of their providers, 0 for ever.
+func (p *Providers) TTL(cfg map[string]*string) time.Duration {
+	ttl := time.Duration(0)
+	for _, v := range cfg {
+		if v == nil {
+			continue
+		}
+		for _, m := range placeholder.FindAllStringSubmatch(*v, -1) {
+			if e, ok := p.byName[m[1]].(expiring); ok && e.TTL() > 0 && (ttl == 0 || e.TTL() < ttl) {
+				ttl = e.TTL()
+			}
+		}
+	}
+	return ttl
+}
+
+// changedKeys names the keys whose resolved values differ, sorted.
+func changedKeys(before, after map[string]*string) []string {
+	var keys []string
+	for _, k := range sortedKeys(after) {
+		if !equalText(before[k], after[k]) {
+			keys = append(keys, k)
+		}
+	}
+	return keys
+}
+
 func (p *Providers) resolve(ctx context.Context, text string) (string, error) {
 	var problems []error
 	resolved := placeholder.ReplaceAllStringFunc(text, func(whole string) string {
@@ -144,12 +178,35 @@ func (a allowedPaths) check(path string) error {
 	return nil
 }
 
+// expires is the parameter ttl.ms of the file and directory providers, which Kafka's do not have: how often files are
+// read again for tasks that run on them. Mounted secrets change under a pod that lives.
+type expires time.Duration
+
+func newExpires(params map[string]string) (expires, error) {
+	text, ok := params["ttl.ms"]
+	if !ok {
+		return 0, nil
+	}
+	ms, err := strconv.ParseInt(config.Trim(text), 10, 64)
+	if err != nil || ms < 0 {
+		return 0, fmt.Errorf("ttl.ms: %q is no number of milliseconds, 0 for never", text)
+	}
+	return expires(ms * int64(time.Millisecond)), nil
+}
+
+// TTL implements expiring.
+func (e expires) TTL() time.Duration { return time.Duration(e) }
+
 // fileProvider reads ${file:/path/x.properties:key}.
-type fileProvider struct{ allowed allowedPaths }
+type fileProvider struct {
+	expires
+	allowed allowedPaths
+}
 
 func newFileProvider(params map[string]string) (Provider, error) {
 	a, err := newAllowedPaths(params)
-	return fileProvider{a}, err
+	e, ttlErr := newExpires(params)
+	return fileProvider{e, a}, errors.Join(err, ttlErr)
 }
 
 func (p fileProvider) Lookup(_ context.Context, path, key string) (config.Secret, bool, error) {
@@ -168,11 +225,15 @@ func (p fileProvider) Lookup(_ context.Context, path, key string) (config.Secret
 }
 
 // dirProvider reads ${dir:/path:filename}: the file's whole content is the value.
-type dirProvider struct{ allowed allowedPaths }
+type dirProvider struct {
+	expires
+	allowed allowedPaths
+}
 
 func newDirProvider(params map[string]string) (Provider, error) {
 	a, err := newAllowedPaths(params)
-	return dirProvider{a}, err
+	e, ttlErr := newExpires(params)
+	return dirProvider{e, a}, errors.Join(err, ttlErr)
 }
 
 func (p dirProvider) Lookup(_ context.Context, path, key string) (config.Secret, bool, error) {

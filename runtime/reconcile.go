@@ -41,6 +41,9 @@ type (
 		reading int
 		err     error
 	}
+	rotated struct { // values of config providers that a task runs on have changed
+		inc *incarnation
+	}
 	restartTask struct {
 		id   TaskID
 		done chan<- bool
@@ -188,6 +191,11 @@ func (w *Worker) take() (pings []ping) {
 			}
 		case warning:
 			e.inc.warning = e.text
+		case rotated:
+			if s := w.slots[e.inc.id]; s != nil && s.wanted && s.current == e.inc && s.demand == e.inc.demand {
+				s.demand++
+				s.attempts = 0
+			}
 		case drawn:
 			if e.reading == e.c.reading {
 				e.c.err = e.err

@@ -214,6 +214,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	helpers.Go(func() { w.statuses.run(publishing, lastWords) })
 	helpers.Go(func() { w.watch(watching) })
 	helpers.Go(func() { w.opts.Metrics.Run(watching) })
+	helpers.Go(func() { w.watchValues(watching) })
 
 	for ctx.Err() == nil {
 		next := w.reconcile(after)

@@ -86,7 +86,7 @@ func (c *checker) sample(ctx context.Context) error {
 
 // worker checks a worker's configuration, its client properties included, and keeps it for the connectors that follow.
 func (c *checker) worker(ctx context.Context, raw map[string]string) error {
-	cfg, providers, err := runtime.ParseWorkerConfig(ctx, raw, raw["group.id"] != "", nil)
+	cfg, providers, err := runtime.ParseWorkerConfig(ctx, raw, raw["group.id"] != "", providerKinds())
 	if err != nil {
 		return err
 	}

@@ -36,7 +36,7 @@ func distributedCommand(p connector.Plugins, b Build) *cobra.Command {
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
-			cfg, providers, err := runtime.LoadWorkerConfig(ctx, args[0], true, nil)
+			cfg, providers, err := runtime.LoadWorkerConfig(ctx, args[0], true, providerKinds())
 			if err != nil {
 				return err
 			}

@@ -25,7 +25,7 @@ func standaloneCommand(p connector.Plugins, b Build) *cobra.Command {
 }
 
 func standalone(ctx context.Context, p connector.Plugins, b Build, workerFile string, connectorFiles []string) error {
-	cfg, providers, err := runtime.LoadWorkerConfig(ctx, workerFile, false, nil)
+	cfg, providers, err := runtime.LoadWorkerConfig(ctx, workerFile, false, providerKinds())
 	if err != nil {
 		return err
 	}

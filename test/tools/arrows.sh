@@ -62,6 +62,11 @@ connector/stepfunctions    github.com/aws/aws-sdk-go-v2/service/sfn             
 internal/aws               github.com/aws/aws-sdk-go-v2/service/sfn                   deny
 runtime/x                  github.com/aws/aws-sdk-go-v2/config                        deny
 api                        github.com/aws/aws-sdk-go-v2/service/sfn                   deny
+runtime/secret             github.com/aws/aws-sdk-go-v2/service/secretsmanager        allow
+runtime/secret             github.com/aws/aws-sdk-go-v2/service/ssm                   allow
+connector/stepfunctions    github.com/aws/aws-sdk-go-v2/service/secretsmanager        deny
+runtime/x                  ./runtime/secret                                           deny
+cmd/stepconnect            ./runtime/secret                                           allow
 runtime/kafka              github.com/aws/aws-msk-iam-sasl-signer-go/signer           allow
 connector/stepfunctions    github.com/aws/aws-msk-iam-sasl-signer-go/signer           deny
 api                        github.com/go-chi/chi/v5                                   allow
