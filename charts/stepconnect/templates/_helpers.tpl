@@ -123,6 +123,8 @@ stepconnect-{{ .Release.Name }}
   "rest.advertised.port" "8083"
   "rest.auth.basic.users.file" "/etc/stepconnect/auth/users"
   "rest.open.paths" (join "," $v.auth.openPaths)
+  "connector.files.dir" "/etc/stepconnect/connectors"
+  "connector.files.prune" ($v.connectors.prune | toString)
   "task.shutdown.graceful.timeout.ms" (mul (int $v.worker.shutdownSeconds) 1000 | toString)
   "key.converter" "io.confluent.connect.avro.AvroConverter"
   "value.converter" "io.confluent.connect.avro.AvroConverter"
