@@ -36,7 +36,7 @@ func (p clientProps) consumer(task int) map[string]string {
 		"session.timeout.ms": strconv.FormatInt(p.workerSession().Milliseconds(), 10),
 	})
 	if _, set := props["heartbeat.interval.ms"]; !set && session(props) > 0 {
-		props["heartbeat.interval.ms"] = strconv.FormatInt(min(3*time.Second, session(props)/3).Milliseconds(), 10)
+		props["heartbeat.interval.ms"] = strconv.FormatInt(min(time.Second, session(props)/10).Milliseconds(), 10)
 	}
 	return props
 }

@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -430,6 +432,48 @@ func TestAPartitionThatHoldsItsShareIsPausedAloneAndResumed(t *testing.T) {
 		settle(time.Minute)
 		if n := len(r.delivered()); n != 2000 {
 			r.Errorf("%d delivered, want 2000", n)
+		}
+	})
+}
+
+func TestWhatWasDeliveredBehindAStuckKeyIsNotDeliveredAgainByTheNextOwner(t *testing.T) {
+	var stuck atomic.Bool
+	stuck.Store(true)
+	try(t, func(r *trial) {
+		r.cfg.Settings.BatchMaxRecords = 1
+		r.cfg.OpenSink = func(context.Context) (connector.Sink, error) {
+			return funcSink(func(_ context.Context, b []*connector.Record) error {
+				if b[0].Origin.Offset == 0 && stuck.Load() {
+					return connector.Retryable(errors.New("not now"))
+				}
+				r.note(b)
+				return nil
+			}), nil
+		}
+		for i := range 30 {
+			r.group.append(part0, fmt.Sprint("k", i), 0)
+		}
+	}, func(r *trial) {
+		settle(time.Second)
+		if n := len(r.delivered()); n != 29 || r.committed(part0) > 0 {
+			r.Fatalf("%d delivered and %d committed, want 29 and 0", n, r.committed(part0))
+		}
+		// The first owner leaves, or is killed: the second knows from the group alone what it need not deliver.
+		next := New(*r.cfg)
+		ctx, stop := context.WithCancel(r.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- next.Run(ctx, r.Context()) }()
+		r.group.kill(r.group.members[0])
+		stuck.Store(false)
+		settle(time.Minute)
+		// Of the first record nothing was kept: both owners may have delivered it.
+		behind := slices.DeleteFunc(r.delivered(), func(s string) bool { return s == "t-0@0" })
+		if all := r.delivered(); len(behind) != 29 || len(all) == 29 {
+			r.Errorf("delivered %v, want 29 and the first", all)
+		}
+		stop()
+		if err := <-ended; err != nil {
+			r.Error(err)
 		}
 	})
 }

@@ -1,11 +1,14 @@
 package task
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
+	"math/bits"
+	"slices"
 	"strings"
 )
 
@@ -28,6 +31,7 @@ const (
 	unbounded      = math.MaxInt64
 	metadataLimit  = 3000 // bytes before base64: under Kafka's 4,096 with the mark
 	intentLimit    = 2500 // new intents are taken up to here, so that what is taken always fits
+	rememberLimit  = 1000 // what may be forgotten is taken up to here, so that there is room for intents
 	maxIntentCount = 100_000
 )
 
@@ -42,6 +46,25 @@ func (m *metadata) encode(base int64) string {
 
 // size is the length of the encoding before base64.
 func (m *metadata) size(base int64) int { return len(m.append(make([]byte, 0, 512), base)) }
+
+// remember adds settled ranges as far as there is room for them, the longest first.
+func (m *metadata) remember(ranges []offsetRange, base int64) {
+	if len(ranges) == 0 {
+		return
+	}
+	slices.SortStableFunc(ranges, func(a, b offsetRange) int { return cmp.Compare(b.to-b.from, a.to-a.from) })
+	room := rememberLimit - m.size(base)
+	for _, r := range ranges {
+		if room -= uvarintLen(r.to-base) + uvarintLen(r.to-r.from); room < 0 {
+			break
+		}
+		m.settled = append(m.settled, r)
+	}
+	slices.SortFunc(m.settled, func(a, b offsetRange) int { return cmp.Compare(a.from, b.from) })
+}
+
+// uvarintLen is how many bytes v takes as a varint.
+func uvarintLen(v int64) int { return (bits.Len64(uint64(v)|1) + 6) / 7 }
 
 func (m *metadata) append(b []byte, base int64) []byte {
 	b = binary.AppendUvarint(b, uint64(len(m.topicID)))

@@ -1,9 +1,11 @@
 package task
 
 import (
+	"cmp"
 	"errors"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"testing"
 )
 
@@ -81,4 +83,27 @@ func FuzzParseMetadata(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestWhatMayBeForgottenIsKeptLongestFirstWithinItsRoom(t *testing.T) {
+	m := metadata{topicID: "x", settled: []offsetRange{{1100, 1200}}}
+	var may []offsetRange
+	for i := range int64(2000) {
+		may = append(may, offsetRange{2000 + 10*i, 2000 + 10*i + i%3})
+	}
+	m.remember(may, 1000)
+	if n := m.size(1000); n > rememberLimit || n < rememberLimit/2 {
+		t.Errorf("it takes %d bytes, the limit is %d", n, rememberLimit)
+	}
+	if !slices.IsSortedFunc(m.settled, func(a, b offsetRange) int { return cmp.Compare(a.from, b.from) }) || m.settled[0] != (offsetRange{1100, 1200}) {
+		t.Errorf("not in order, or what must be kept is gone: %v", m.settled)
+	}
+	for _, r := range m.settled[1:] {
+		if r.to-r.from != 2 {
+			t.Fatalf("%v is kept where longer ones had no room", r)
+		}
+	}
+	if back, err := parseMetadata(m.encode(1000), 1000); err != nil || !reflect.DeepEqual(back, m) {
+		t.Errorf("reads back as %+v, %v", back, err)
+	}
 }

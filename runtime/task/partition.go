@@ -132,8 +132,9 @@ func remove(ds []*delivery, d *delivery) []*delivery {
 
 // metadata composes what a commit at the present position tells the next owner. Wanted intents are
 // taken while there is room; final says that nothing more will be started.
-func (p *partition) metadata(alone, final bool) metadata {
-	m := metadata{topicID: p.topicID, settled: p.tracker.settledNamed()}
+func (p *partition) metadata(alone, final bool) (m metadata) {
+	must, may := p.tracker.settledAbove()
+	m = metadata{topicID: p.topicID, settled: must}
 	base := p.tracker.position()
 	switch {
 	case alone && !(final && p.tracker.unsettled() == 0):
@@ -152,6 +153,7 @@ func (p *partition) metadata(alone, final bool) metadata {
 			m.intents = append(m.intents, d.batch.Offsets)
 		}
 	}
+	defer func() { m.remember(may, base) }()
 	if final {
 		return m
 	}

@@ -79,16 +79,19 @@ func (t *tracker) unsettled() int {
 	return n
 }
 
-// settledNamed gives the offset ranges above the position, both ends included, that hold deliveries
-// under names and would be started again under other names if they were forgotten.
-func (t *tracker) settledNamed() []offsetRange {
-	var out []offsetRange
+// settledAbove gives the offset ranges above the position, both ends included. Those in must hold deliveries under
+// names and would be started again under other names if they were forgotten; of those in may, what is forgotten
+// is delivered once more, under the same names or, where nothing has a name, as at least once allows.
+func (t *tracker) settledAbove() (must, may []offsetRange) {
 	for _, r := range t.settled {
+		o := offsetRange{t.offsets[r.from-t.base], t.offsets[r.to-t.base]}
 		if r.named {
-			out = append(out, offsetRange{t.offsets[r.from-t.base], t.offsets[r.to-t.base]})
+			must = append(must, o)
+		} else {
+			may = append(may, o)
 		}
 	}
-	return out
+	return must, may
 }
 
 // offsetRange is a range of offsets, both ends included.
