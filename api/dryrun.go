@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -43,24 +42,12 @@ func (a *handler) dryRun(ctx context.Context, name string, cfg map[string]*strin
 	}
 	v, err := a.herder.Validate(ctx, *class, cfg)
 	if err != nil {
-		return answer{}, asWriteRefusal(err)
+		return answer{}, err
 	}
 	if err := invalid(v); err != nil {
 		return answer{}, err
 	}
 	return ok(dryRunAnswer{name, true, exists, difference(stored, cfg, hiddenKeys(v))}), nil
-}
-
-// asWriteRefusal gives the 400 of a write for what validation refuses with 500: Kafka Connect wraps
-// the very same exception there.
-func asWriteRefusal(err error) error {
-	var refused *runtime.Error
-	if errors.As(err, &refused) {
-		if text, wrapped := strings.CutPrefix(refused.Message, "org.apache.kafka.connect.runtime.rest.errors.BadRequestException: "); wrapped {
-			return runtime.BadRequest("%s", text)
-		}
-	}
-	return err
 }
 
 func (a *handler) dryRunPatch(ctx context.Context, name string, patch map[string]*string) (answer, error) {

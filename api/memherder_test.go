@@ -373,10 +373,10 @@ func (m *memHerder) Validate(_ context.Context, plugin string, cfg map[string]*s
 		return runtime.Validation{}, runtime.BadRequest("Included connector type %s does not match request type %s", *class, plugin)
 	}
 	if class == nil {
-		return runtime.Validation{}, runtime.Internal("Connector config {topics=a} contains no connector type")
+		return runtime.Validation{}, runtime.BadRequest("Connector config {topics=a} contains no connector type")
 	}
 	if !isMemClass(*class) {
-		return runtime.Validation{}, runtime.Internal("org.apache.kafka.connect.runtime.rest.errors.BadRequestException: Failed to find any class that implements Connector and which name matches %s, available connectors are: %s", *class, memClass)
+		return runtime.Validation{}, runtime.BadRequest("Failed to find any class that implements Connector and which name matches %s, available connectors are: %s", *class, memClass)
 	}
 	v := runtime.Validation{Name: *class, Groups: []string{"Common"}}
 	for _, k := range memDef.Keys() {

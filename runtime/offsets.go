@@ -192,7 +192,16 @@ func (h *Herder) alter(ctx context.Context, c Cluster, group, name string, chang
 		to[p.Partition] = p.Offset
 		topics = append(topics, p.Topic)
 	}
-	if err := h.raiseEpochs(ctx, c, name, s, committed, change.partitions(), to); err != nil {
+	there, err := existing(ctx, c, change.partitions())
+	if err != nil {
+		return err
+	}
+	for _, p := range change.set {
+		if !slices.Contains(there, p.Partition) {
+			return BadRequest("Failed to alter consumer group offsets for connector %s: partition %d of topic %s does not exist", name, p.ID, p.Topic)
+		}
+	}
+	if err := h.raiseEpochs(ctx, c, name, s, committed, there, to); err != nil {
 		return err
 	}
 	if len(topics) > 0 {
@@ -216,6 +225,26 @@ func (h *Herder) alter(ctx context.Context, c Cluster, group, name string, chang
 		return c.DeleteGroupOffsets(ctx, group, change.remove)
 	}
 	return nil
+}
+
+// existing gives those of parts that the cluster has. The offset of one that is gone can be removed, not set.
+func existing(ctx context.Context, c Cluster, parts []task.Partition) ([]task.Partition, error) {
+	counts := map[string]int{}
+	var there []task.Partition
+	for _, p := range parts {
+		n, asked := counts[p.Topic]
+		if !asked {
+			var err error
+			if n, err = c.Partitions(ctx, p.Topic); err != nil {
+				return nil, err
+			}
+			counts[p.Topic] = n
+		}
+		if p.ID >= 0 && int(p.ID) < n {
+			there = append(there, p)
+		}
+	}
+	return there, nil
 }
 
 // raiseEpochs gives the partitions that are to be read again, from below the end of their log, the next replay
@@ -276,7 +305,7 @@ func parseOffsets(name string, offsets []PartitionOffset) (offsetChange, error) 
 			return offsetChange{}, err
 		}
 		if at != nil && *at < 0 {
-			return offsetChange{}, Internal("Failed to modify offsets for sink connector %s", name)
+			return offsetChange{}, BadRequest("Failed to modify offsets for sink connector %s: offset %d of %s-%d is negative", name, *at, p.Topic, p.ID)
 		}
 		if _, twice := to[p]; !twice {
 			order = append(order, p)

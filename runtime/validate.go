@@ -18,12 +18,7 @@ func (h *Herder) Validate(ctx context.Context, plugin string, cfg map[string]*st
 	}
 	stored := h.view.get().Connectors[textOf(cfg, "name")].Config
 	kept, unknown := h.keepHidden(cfg, stored)
-	v, err := h.validate(ctx, kept, unknown)
-	if refused, ok := err.(*Error); ok { //nolint:errorlint // validate gives it as it is
-		// The same refusal that is a 400 on a write is a 500 here, as in Kafka Connect.
-		return v, &Error{Status: 500, Message: "org.apache.kafka.connect.runtime.rest.errors.BadRequestException: " + refused.Message}
-	}
-	return v, err
+	return h.validate(ctx, kept, unknown)
 }
 
 // validate runs the steps of Kafka Connect's AbstractHerder.validateConnectorConfig: placeholders, class, the

@@ -366,7 +366,7 @@ func listOffsets(ctx context.Context, a *ck.AdminClient, parts []task.Partition,
 		want[ck.TopicPartition{Topic: &parts[i].Topic, Partition: parts[i].ID}] = at
 	}
 	res, err := a.ListOffsets(ctx, want, ck.SetAdminIsolationLevel(level))
-	if err != nil {
+	if err = noLeader(err); err != nil {
 		return nil, fmt.Errorf("list offsets: %w", err)
 	}
 	found := make(map[task.Partition]int64, len(parts))
@@ -385,6 +385,15 @@ func listOffsets(ctx context.Context, a *ck.AdminClient, parts []task.Partition,
 		}
 	}
 	return found, nil
+}
+
+// noLeader gives the error of ListOffsets for partitions none of which has a leader, as when brokers restart, the
+// code of what it is; the library says that there is no such entry.
+func noLeader(err error) error {
+	if codeOf(err) == ck.ErrNoent {
+		return ck.NewError(ck.ErrLeaderNotAvailable, err.Error(), false)
+	}
+	return err
 }
 
 // staleLeader says which answers mean that the client asked under an old leader or leader epoch.

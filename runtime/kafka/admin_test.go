@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	ck "github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	"github.com/google/go-cmp/cmp"
 	"github.com/stepconnect/stepconnect/connector"
 	"github.com/stepconnect/stepconnect/runtime/task"
@@ -310,5 +311,16 @@ func TestAdminFollowsAGroupToItsNewCoordinator(t *testing.T) {
 			t.Fatal(err)
 		}
 		cancel()
+	}
+}
+
+// While brokers restart a partition may have no leader; a task that is given the partition then waits.
+func TestAPartitionWithoutLeaderIsAskedForAgain(t *testing.T) {
+	err := classify(noLeader(ck.NewError(ck.ErrNoent, "Failed to query partition leaders: No leaders found", false)))
+	if class, _ := connector.Classify(err); class != connector.ClassRetryable || !passing(codeOf(err)) {
+		t.Errorf("%v is not retryable", err)
+	}
+	if other := ck.NewError(ck.ErrTopicAuthorizationFailed, "", false); codeOf(noLeader(other)) != other.Code() || noLeader(nil) != nil {
+		t.Error("another error is changed")
 	}
 }

@@ -255,6 +255,9 @@ func (s *stay) takeOffice(ctx context.Context) {
 	})
 }
 
+// fenceWait bounds how long one producer tries; another one looks for the coordinator anew.
+const fenceWait = 10 * time.Second
+
 // fence makes the transactional producer; when it returns, no earlier one can write any more.
 func (s *stay) fence(ctx context.Context) (*ck.Producer, error) {
 	p, err := ck.NewProducer(s.producer.configMap())
@@ -274,7 +277,7 @@ func (s *stay) fence(ctx context.Context) (*ck.Producer, error) {
 			}
 		}
 	})
-	for {
+	for began := time.Now(); ; {
 		// librdkafka resumes an InitTransactions that timed out.
 		bounded, cancel := context.WithTimeout(ctx, time.Second)
 		err = p.InitTransactions(bounded)
@@ -283,7 +286,7 @@ func (s *stay) fence(ctx context.Context) (*ck.Producer, error) {
 		switch {
 		case err == nil:
 			return p, nil
-		case ctx.Err() == nil && errors.As(err, &e) && (e.IsRetriable() || e.IsTimeout()) && !e.IsFatal():
+		case ctx.Err() == nil && errors.As(err, &e) && (e.IsRetriable() || e.IsTimeout()) && !e.IsFatal() && time.Since(began) < fenceWait:
 			continue
 		}
 		p.Close()

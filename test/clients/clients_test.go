@@ -27,9 +27,18 @@ func TestPublishedClientsDriveAWorkerUnchanged(t *testing.T) {
 	} {
 		t.Run(client, func(t *testing.T) {
 			t.Parallel()
-			run(t, 2*time.Minute, filepath.Join(bin, "python"), filepath.Join("testdata", script), w.URL, topic(t, bootstrap), filepath.Join(t.TempDir(), "out.txt"))
+			run(t, 2*time.Minute, filepath.Join(bin, "python"), testdata(t, script), w.URL, topic(t, bootstrap), filepath.Join(t.TempDir(), "out.txt"))
 		})
 	}
+}
+
+func testdata(t *testing.T, name string) string {
+	t.Helper()
+	path, err := filepath.Abs(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // topic makes a topic of two partitions with ten lines.
@@ -60,6 +69,7 @@ func run(t *testing.T, within time.Duration, argv ...string) string {
 	ctx, cancel := context.WithTimeout(t.Context(), within)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Dir = t.TempDir() // some leave folders behind
 	cmd.Env = append(cmd.Environ(), "PYTHONDONTWRITEBYTECODE=1", "NO_COLOR=1", "COLUMNS=160")
 	out, err := cmd.CombinedOutput()
 	if err != nil {

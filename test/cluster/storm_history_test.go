@@ -90,6 +90,16 @@ func (r *record) add(op history.Op[stored]) {
 	r.ops = append(r.ops, op)
 }
 
+// last is when the last call was answered.
+func (r *record) last() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.ops) == 0 {
+		return 0
+	}
+	return time.Duration(r.ops[len(r.ops)-1].Return)
+}
+
 // client calls random workers about random connectors until ctx ends.
 func (s *storm) client(ctx context.Context, seed uint64) {
 	rng := rand.New(rand.NewPCG(seed, 7))

@@ -249,7 +249,9 @@ func (s *storm) gust() {
 
 // rage disrupts at random for as long as d: some things close together, then a quiet time in which all must heal.
 func (s *storm) rage(d time.Duration) {
-	rng := rand.New(rand.NewPCG(uint64(s.began.UnixNano()), 3))
+	seed := rand.Uint64()
+	s.t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewPCG(seed, 3))
 	s.pass(15 * time.Second)
 	for time.Since(s.began) < d {
 		for range 1 + rng.IntN(3) {

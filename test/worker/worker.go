@@ -87,6 +87,10 @@ func Start(t testing.TB, props map[string]string, connectors ...map[string]strin
 	return p
 }
 
+// KeepLogs is the variable of the environment that names a folder where workers' logs are kept whole, for whoever looks
+// for the cause of a failure.
+const KeepLogs = "STEPCONNECT_TEST_KEEP_LOGS"
+
 // Launch is Start without the wait. A worker whose properties have a group.id is distributed.
 func Launch(t testing.TB, props map[string]string, connectors ...map[string]string) *Process {
 	t.Helper()
@@ -125,7 +129,12 @@ func Launch(t testing.TB, props map[string]string, connectors ...map[string]stri
 	go func() { p.end <- p.cmd.Wait() }()
 	t.Cleanup(func() {
 		p.Kill()
-		if t.Failed() {
+		if keep := os.Getenv(KeepLogs); keep != "" {
+			name := fmt.Sprintf("%s-%s-%d.log", strings.ReplaceAll(t.Name(), "/", "-"), p.URL[strings.LastIndexByte(p.URL, ':')+1:], p.PID())
+			if err := os.Rename(p.log, filepath.Join(keep, name)); err != nil {
+				t.Error(err)
+			}
+		} else if t.Failed() {
 			t.Logf("end of the worker's log:\n%s", p.LogTail())
 		}
 	})
