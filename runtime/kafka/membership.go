@@ -260,7 +260,10 @@ const fenceWait = 10 * time.Second
 
 // fence makes the transactional producer; when it returns, no earlier one can write any more.
 func (s *stay) fence(ctx context.Context) (*ck.Producer, error) {
-	p, err := ck.NewProducer(s.producer.configMap())
+	conf := s.producer.configMap()
+	// By default the library makes channels of a million places: 24 MB that the garbage collector takes for live.
+	(*conf)["go.events.channel.size"], (*conf)["go.produce.channel.size"] = 1000, 0
+	p, err := ck.NewProducer(conf)
 	if err != nil {
 		return nil, s.producer.openError("the leader's producer", err)
 	}
