@@ -324,3 +324,46 @@ func TestAPartitionWithoutLeaderIsAskedForAgain(t *testing.T) {
 		t.Error("another error is changed")
 	}
 }
+
+// The group of a JVM Connect cluster that was stopped stays for a while, and its group.id is what a take-over keeps.
+func TestAGroupOfAnotherKindIsDescribed(t *testing.T) {
+	c := cluster(t)
+	a := admin(t, client(c))
+	worker, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.ClientID("connect-1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer worker.Close()
+	join := kmsg.NewPtrJoinGroupRequest()
+	join.Group, join.ProtocolType, join.SessionTimeoutMillis, join.RebalanceTimeoutMillis = "g", "connect", 10000, 10000
+	protocol := kmsg.NewJoinGroupRequestProtocol()
+	protocol.Name = "sessioned"
+	join.Protocols = append(join.Protocols, protocol)
+	res, err := join.RequestWith(t.Context(), worker)
+	if err != nil {
+		t.Fatal(err)
+	}
+	join.MemberID = res.MemberID // the first answer is MEMBER_ID_REQUIRED
+	if res, err = join.RequestWith(t.Context(), worker); err != nil || res.ErrorCode != 0 {
+		t.Fatalf("%+v, %v", res, err)
+	}
+	sync := kmsg.NewPtrSyncGroupRequest()
+	sync.Group, sync.MemberID, sync.Generation = "g", res.MemberID, res.Generation
+	if _, err := sync.RequestWith(t.Context(), worker); err != nil {
+		t.Fatal(err)
+	}
+	if g, err := a.DescribeGroup(t.Context(), "g"); err != nil || g.State != "Stable" || len(g.Members) != 1 || g.Members[0].ClientID != "connect-1" {
+		t.Errorf("%+v, %v", g, err)
+	}
+	leave := kmsg.NewPtrLeaveGroupRequest()
+	leave.Group, leave.MemberID = "g", res.MemberID
+	m := kmsg.NewLeaveGroupRequestMember()
+	m.MemberID = res.MemberID
+	leave.Members = append(leave.Members, m)
+	if _, err := leave.RequestWith(t.Context(), worker); err != nil {
+		t.Fatal(err)
+	}
+	if g, err := a.DescribeGroup(t.Context(), "g"); err != nil || g.State != "Empty" || len(g.Members) != 0 {
+		t.Errorf("%+v, %v", g, err)
+	}
+}

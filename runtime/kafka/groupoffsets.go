@@ -23,6 +23,46 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 )
 
+// franz opens a client of franz-go under the same settings, for what the other library cannot do.
+func (a *Admin) franz() (*kgo.Client, error) {
+	opts, err := a.set.franz(a.cfg.Token)
+	if err != nil {
+		return nil, err
+	}
+	return kgo.NewClient(opts...)
+}
+
+// describeForeign describes a group of another kind than consumers': a cluster of JVM Connect workers, which leaves an
+// empty group of its kind behind when it is stopped. By franz-go: confluent-kafka-go refuses to.
+func (a *Admin) describeForeign(ctx context.Context, group string) (Group, error) {
+	client, err := a.franz()
+	if err != nil {
+		return Group{}, err
+	}
+	defer client.Close()
+	all, err := kadm.NewClient(client).DescribeGroups(ctx, group)
+	if err == nil {
+		err = all.Error()
+	}
+	switch {
+	case errors.Is(err, kerr.GroupIDNotFound):
+		return Group{State: "Dead"}, nil
+	case err != nil && (kerr.IsRetriable(err) || isNetwork(err)):
+		return Group{}, connector.Retryable(err)
+	case err != nil:
+		return Group{}, err
+	}
+	g := Group{State: all[group].State}
+	for _, m := range all[group].Members {
+		one := Member{ID: m.MemberID, ClientID: m.ClientID, Host: m.ClientHost}
+		if m.InstanceID != nil {
+			one.InstanceID = *m.InstanceID
+		}
+		g.Members = append(g.Members, one)
+	}
+	return g, nil
+}
+
 // DeleteGroupOffsets removes the committed offsets of some partitions; what was never committed and
 // a group that does not exist count as removed. A group with members that read the topics is ErrGroupActive.
 //
@@ -33,11 +73,7 @@ func (a *Admin) DeleteGroupOffsets(ctx context.Context, group string, parts []ta
 		return nil
 	}
 	return asking(ctx, a, "delete offsets of group "+group, func(ctx context.Context, _ *ck.AdminClient) error {
-		opts, err := a.set.franz(a.cfg.Token)
-		if err != nil {
-			return err
-		}
-		client, err := kgo.NewClient(opts...)
+		client, err := a.franz()
 		if err != nil {
 			return err
 		}

@@ -38,6 +38,8 @@ func (a *Admin) DescribeGroup(ctx context.Context, group string) (Group, error) 
 		case ck.ErrNoError:
 		case ck.ErrGroupIDNotFound: // Kafka 4 (KIP-1043); older brokers say Dead
 			return Group{State: "Dead"}, nil
+		case ck.ErrInvalidArg: // the library describes consumer groups only
+			return a.describeForeign(ctx, group)
 		default:
 			return Group{}, d.Error
 		}

@@ -59,11 +59,7 @@ func startOn(t *testing.T, bootstrap string, n int) *cluster {
 func startWith(t *testing.T, bootstrap string, n int, change map[string]string) *cluster {
 	t.Helper()
 	c := &cluster{t: t, bootstrap: bootstrap, group: stack.Name(t)}
-	var err error
-	if c.kafka, err = kgo.NewClient(kgo.SeedBrokers(strings.Split(c.bootstrap, ",")...)); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.kafka.Close)
+	c.connect()
 	for range n {
 		props := worker.Distributed(t, c.bootstrap, c.group)
 		props["session.timeout.ms"], props["heartbeat.interval.ms"] = fmt.Sprint(session.Milliseconds()), "500"
@@ -77,6 +73,16 @@ func startWith(t *testing.T, bootstrap string, n int, change map[string]string) 
 		w.Await(t)
 	}
 	return c
+}
+
+// connect makes the client that the test itself uses.
+func (c *cluster) connect() {
+	c.t.Helper()
+	var err error
+	if c.kafka, err = kgo.NewClient(kgo.SeedBrokers(strings.Split(c.bootstrap, ",")...)); err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(c.kafka.Close)
 }
 
 func (c *cluster) topic(name string, partitions int32) string {
