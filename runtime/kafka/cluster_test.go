@@ -168,7 +168,7 @@ type workerMember struct {
 	done chan error
 }
 
-func join(t testing.TB, c *kfake.Cluster, name string) *workerMember {
+func join(t testing.TB, c *kfake.Cluster, name string, change ...func(*Membership)) *workerMember {
 	t.Helper()
 	m, err := OpenMembership(MembershipConfig{
 		Properties: client(c), Group: "workers", Topic: "members", ClientID: "http://" + name + ":8083#" + name,
@@ -176,6 +176,9 @@ func join(t testing.TB, c *kfake.Cluster, name string) *workerMember {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, f := range change {
+		f(m)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	w := &workerMember{m, cancel, make(chan error, 1)}
@@ -272,6 +275,59 @@ func TestALeaderThatIsFencedGivesUpItsOfficeAndTakesItAnew(t *testing.T) {
 	}
 	var values []string
 	for _, e := range f.await(t, end) {
+		values = append(values, string(e.Value))
+	}
+	if got := strings.Join(values, " "); got != "1 3" {
+		t.Errorf("the log holds %s", got)
+	}
+}
+
+// TestALeaderThatWasStoppedInsideATransactionGivesUpItsOffice is SIGSTOP after the write and before the commit, for longer than
+// transaction.timeout.ms and shorter than the session: the coordinator has taken the transaction back, and the member is
+// one still. Nothing that was not acknowledged is seen, and the office is taken anew without anybody else's doing.
+func TestALeaderThatWasStoppedInsideATransactionGivesUpItsOffice(t *testing.T) {
+	c := cluster(t)
+	a := admin(t, client(c))
+	ensure(t, a, "members", 1)
+	ensure(t, a, "configs", 1)
+	w := join(t, c, "a", func(m *Membership) { m.producer["transaction.timeout.ms"] = "1000" })
+	term := w.leads(t)
+	entry := func(v string) store.Entry { return store.Entry{Key: []byte("k"), Value: []byte(v)} }
+	if _, err := w.Append(t.Context(), term, "configs", entry("1")); err != nil {
+		t.Fatal(err)
+	}
+	w.writing <- struct{}{} // as Append does
+	w.mu.Lock()
+	o := w.office
+	w.mu.Unlock()
+	if err := o.p.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	offset, err := w.fill(t.Context(), o, "configs", []store.Entry{entry("2")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := openLog(t, c, a, "configs", 1)
+	eventually(t, "the coordinator has taken the transaction back", func() bool {
+		end, err := l.End(t.Context())
+		return err == nil && end > offset // the last stable offset has passed it
+	})
+	_, err = w.commit(t.Context(), o, offset)
+	<-w.writing
+	if open := new(store.UnsettledError); !errors.Is(err, store.ErrFenced) && !errors.As(err, &open) {
+		t.Errorf("the commit after the stop: %v", err)
+	}
+	var again int64
+	eventually(t, "it leads anew", func() bool { n, held := w.Office(); again = n; return held && n > term })
+	if _, err := w.Append(t.Context(), again, "configs", entry("3")); err != nil {
+		t.Error(err)
+	}
+	end, err := l.End(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var values []string
+	for _, e := range follow(t, l).await(t, end) {
 		values = append(values, string(e.Value))
 	}
 	if got := strings.Join(values, " "); got != "1 3" {

@@ -59,6 +59,11 @@ func (m *Membership) transact(ctx context.Context, o *office, topic string, entr
 	if err != nil {
 		return 0, m.abort(ctx, o, fmt.Errorf("write to topic %s: %w", topic, err))
 	}
+	return m.commit(ctx, o, offset)
+}
+
+// commit ends a transaction whose entries are written, the last of them at offset.
+func (m *Membership) commit(ctx context.Context, o *office, offset int64) (int64, error) {
 	for {
 		err := o.p.CommitTransaction(ctx)
 		var e ck.Error

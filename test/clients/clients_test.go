@@ -19,6 +19,7 @@ import (
 
 // TestPublishedClientsDriveAWorkerUnchanged is whether an operator's tools notice that this is not Kafka Connect.
 func TestPublishedClientsDriveAWorkerUnchanged(t *testing.T) {
+	t.Parallel()
 	bin := stack.Programs(t, "clients")
 	bootstrap := stack.Kafka(t)
 	w := worker.Start(t, worker.Distributed(t, bootstrap, stack.Name(t)))

@@ -15,6 +15,7 @@ import (
 // TestWhatTheOpenAPIDocumentSaysIsTrue lets schemathesis make requests of the document, good and bad, and hold the
 // answers against it: no 5xx, no status, header or body that the document does not have.
 func TestWhatTheOpenAPIDocumentSaysIsTrue(t *testing.T) {
+	t.Parallel()
 	bin := stack.Programs(t, "schemathesis")
 	props := worker.Distributed(t, stack.Kafka(t), stack.Name(t))
 	w := worker.Start(t, props)
