@@ -11,14 +11,14 @@ func TestATasksConsumerHasTheWorkersSessionUnlessSomebodySaysOtherwise(t *testin
 		session, heartbeat string
 		lease              time.Duration // of a configured 5 s
 	}{
-		"nobody says anything":           {nil, nil, "10000", "3000", 5 * time.Second},
-		"the worker's own":               {map[string]string{"session.timeout.ms": "6000"}, nil, "6000", "2000", 5 * time.Second},
-		"a short one of the worker's":    {map[string]string{"session.timeout.ms": "3000"}, nil, "3000", "1000", 1500 * time.Millisecond},
-		"the worker's for its consumers": {map[string]string{"session.timeout.ms": "6000", "consumer.session.timeout.ms": "45000"}, nil, "45000", "3000", 5 * time.Second},
-		"the connector's":                {map[string]string{"consumer.session.timeout.ms": "45000"}, map[string]string{"consumer.override.session.timeout.ms": " 4000 "}, " 4000 ", "1333", 2 * time.Second},
+		"nobody says anything":           {nil, nil, "10000", "1000", 5 * time.Second},
+		"the worker's own":               {map[string]string{"session.timeout.ms": "6000"}, nil, "6000", "600", 5 * time.Second},
+		"a short one of the worker's":    {map[string]string{"session.timeout.ms": "3000"}, nil, "3000", "300", 1500 * time.Millisecond},
+		"the worker's for its consumers": {map[string]string{"session.timeout.ms": "6000", "consumer.session.timeout.ms": "45000"}, nil, "45000", "1000", 5 * time.Second},
+		"the connector's":                {map[string]string{"consumer.session.timeout.ms": "45000"}, map[string]string{"consumer.override.session.timeout.ms": " 4000 "}, " 4000 ", "400", 2 * time.Second},
 		"a heartbeat of the connector's": {nil, map[string]string{"consumer.override.heartbeat.interval.ms": "500"}, "10000", "500", 5 * time.Second},
 		"one that cannot be read":        {nil, map[string]string{"consumer.override.session.timeout.ms": "soon"}, "soon", "", 5 * time.Second},
-		"the broker's (KIP-848)":         {nil, map[string]string{"consumer.override.group.protocol": "consumer", "consumer.override.session.timeout.ms": "1000"}, "1000", "333", 5 * time.Second},
+		"the broker's (KIP-848)":         {nil, map[string]string{"consumer.override.group.protocol": "consumer", "consumer.override.session.timeout.ms": "1000"}, "1000", "100", 5 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			props := clientProps{worker: tt.worker, connector: tt.connector, name: "c"}.consumer(0)
