@@ -95,13 +95,19 @@ const partitionsPerTopic = 2 // six in all
 
 func newFlow(t *testing.T, run states.Run) *flow {
 	t.Helper()
+	return newFlowTo(t, states.Standard, run)
+}
+
+// newFlowTo is newFlow to state machines of a type.
+func newFlowTo(t *testing.T, kind states.Type, run states.Run) *flow {
+	t.Helper()
 	f := &flow{prefix: stack.Name(t) + ".", bootstrap: stack.Kafka(t), ends: make(map[string]map[int32]int64)}
 	var err error
 	if f.registry, err = registry.Start(t.Context(), registry.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	f.endpoint, err = states.Start(t.Context(), states.Options{
-		Machines: []states.Machine{{Name: "Clientes", Run: run}, {Name: "Pedidos", Run: run}, {Name: "Produtos", Run: run}},
+		Machines: []states.Machine{{Name: "Clientes", Type: kind, Run: run}, {Name: "Pedidos", Type: kind, Run: run}, {Name: "Produtos", Type: kind, Run: run}},
 		Latency:  5 * time.Millisecond,
 	})
 	if err != nil {

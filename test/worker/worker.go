@@ -22,21 +22,41 @@ import (
 	"time"
 )
 
-// build makes the binary once for the test process; the first caller waits for the compiler.
-var build = sync.OnceValues(func() (string, error) {
+// binaries are made once for the test process; the first caller waits for the compiler.
+var binaries struct {
+	mu sync.Mutex // guards by
+	by map[string]func() (string, error)
+}
+
+// build makes the binary of a package, "./cmd/stepconnect" for example.
+func build(pkg string) (string, error) {
+	binaries.mu.Lock()
+	if binaries.by == nil {
+		binaries.by = map[string]func() (string, error){}
+	}
+	made := binaries.by[pkg]
+	if made == nil {
+		made = sync.OnceValues(func() (string, error) { return compile(pkg) })
+		binaries.by[pkg] = made
+	}
+	binaries.mu.Unlock()
+	return made()
+}
+
+func compile(pkg string) (string, error) {
 	dir, err := os.MkdirTemp("", "stepconnect-binary-")
 	if err != nil {
 		return "", err
 	}
 	_, here, _, _ := runtime.Caller(0)
 	path := filepath.Join(dir, "stepconnect")
-	cmd := exec.Command("go", "build", "-o", path, "./cmd/stepconnect")
+	cmd := exec.Command("go", "build", "-o", path, pkg)
 	cmd.Dir = filepath.Dir(filepath.Dir(filepath.Dir(here)))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building the worker: %w\n%s", err, out)
 	}
 	return path, nil
-})
+}
 
 // Process is a worker process.
 type Process struct {
@@ -94,7 +114,20 @@ const KeepLogs = "STEPCONNECT_TEST_KEEP_LOGS"
 // Launch is Start without the wait. A worker whose properties have a group.id is distributed.
 func Launch(t testing.TB, props map[string]string, connectors ...map[string]string) *Process {
 	t.Helper()
-	binary, err := build()
+	return launch(t, "./cmd/stepconnect", nil, props, connectors)
+}
+
+// StartOf is Start of another binary: a package of this module that calls host.Main, with more in its environment.
+func StartOf(t testing.TB, pkg string, env []string, props map[string]string, connectors ...map[string]string) *Process {
+	t.Helper()
+	p := launch(t, pkg, env, props, connectors)
+	p.Await(t)
+	return p
+}
+
+func launch(t testing.TB, pkg string, env []string, props map[string]string, connectors []map[string]string) *Process {
+	t.Helper()
+	binary, err := build(pkg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,6 +156,7 @@ func Launch(t testing.TB, props map[string]string, connectors ...map[string]stri
 	p.cmd.Stdout, p.cmd.Stderr = out, out
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	p.cmd.Env = append(os.Environ(), "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "AWS_EC2_METADATA_DISABLED=true")
+	p.cmd.Env = append(p.cmd.Env, env...)
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
