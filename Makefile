@@ -38,8 +38,9 @@ demo: build ## run everything in one process on loopback; DEMO_ARGS=--exit ends 
 	bin/stepconnect demo $(DEMO_ARGS)
 
 .PHONY: docs
-docs: build ## write the generated documentation (docs/CONFIG.md, docs/METRICS.md) anew
+docs: build ## write the generated documentation (docs/CONFIG.md, docs/METRICS.md, docs/cost.md) anew
 	bin/stepconnect docs
+	go run ./docs/cmd/cost
 
 ## Tests. TEST_PACKAGES and TEST_ARGS narrow them: make test TEST_PACKAGES=./runtime/... TEST_ARGS='-run Rebalance'
 TEST_PACKAGES ?= ./...
