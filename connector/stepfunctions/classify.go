@@ -115,7 +115,7 @@ func classifyStatus(status int) verdict {
 const (
 	remedyCredentials = "set AWS credentials in the environment or give the pod or instance a role; for domain.<name>.role.arn check the role's trust policy, its external id, and sts:AssumeRole"
 	remedySize        = "lower batch.max.bytes or set oversize.policy"
-	remedyPermission  = "check the credentials, and that the role allows states:StartExecution, states:StartSyncExecution and states:DescribeStateMachine on the state machine"
+	remedyPermission  = "check the credentials, and that the role allows states:StartExecution (Standard) or states:StartSyncExecution (Express) on the state machine"
 	remedyClock       = "check the credentials and this machine's clock"
 	remedyKMS         = "check the state machine's KMS key and the role's kms:Decrypt and kms:GenerateDataKey on it"
 	remedyMachine     = "create the state machine or correct state.machine.arn; only this domain waits"

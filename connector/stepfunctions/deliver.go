@@ -300,8 +300,12 @@ func (s *Sink) explain(ctx context.Context, j *job, doing string, err error) err
 // judge classifies the error of a call and counts it; a throttled start is no failure, and counted by its budget.
 func (s *Sink) judge(d *domain, err error, start bool) verdict {
 	v := classify(err)
-	if errors.Is(err, errUnknownType) {
+	var asked *describeError
+	switch {
+	case errors.Is(err, errUnknownType):
 		v = verdict{actRetrySlowly, reasonDestination, 0, remedyType}
+	case errors.As(err, &asked) && v.remedy == remedyPermission:
+		v.remedy = fmt.Sprintf("allow the role states:DescribeStateMachine on %s, or set domain.%s.execution.type to standard or express so that nobody has to ask", d.arn.machine, d.name)
 	}
 	if v.action != actAcknowledge && (v.reason != reasonThrottled || !start) {
 		d.metrics.errors[v.reason].Add(1)

@@ -115,7 +115,7 @@ func (d *domain) resolve(ctx context.Context, timeout time.Duration) (executionT
 		IncludedData: types.IncludedDataMetadataOnly,
 	})
 	if err != nil {
-		return unresolved, err
+		return unresolved, &describeError{err}
 	}
 	kind := standard
 	switch out.Type {
@@ -128,5 +128,10 @@ func (d *domain) resolve(ctx context.Context, timeout time.Duration) (executionT
 	d.kind.Store(uint32(kind))
 	return kind, nil
 }
+
+// describeError is of DescribeStateMachine, which needs a permission of its own and can be done without.
+type describeError struct{ error }
+
+func (e *describeError) Unwrap() error { return e.error }
 
 var errUnknownType = errors.New("only STANDARD and EXPRESS are known; set execution.type")
