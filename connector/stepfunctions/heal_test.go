@@ -75,7 +75,7 @@ func TestAWebIdentityTokenThatIsReplacedIsReadAnew(t *testing.T) {
 	var used []string
 	expired := ""
 	both := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ParseForm(); r.PostForm.Get("Action") == "AssumeRoleWithWebIdentity" {
+		if err := r.ParseForm(); err == nil && r.PostForm.Get("Action") == "AssumeRoleWithWebIdentity" {
 			_, _ = fmt.Fprintf(w, `<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult><Credentials>
 				<AccessKeyId>of-%s</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken><Expiration>%s</Expiration>
 				</Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>`,
@@ -166,7 +166,9 @@ func TestAnExpressCallIsWaitedForLongerThanItsMachineRuns(t *testing.T) {
 	case <-time.After(200 * time.Millisecond): // ten times that timeout
 	}
 	release()
-	<-asked
+	if err := <-asked; err == nil {
+		t.Error("a stalled call that ended without an answer counts as delivered")
+	}
 }
 
 func TestDeliveredTwiceEveryInputIsTheSameByteForByte(t *testing.T) {

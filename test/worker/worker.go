@@ -50,7 +50,7 @@ func compile(pkg string) (string, error) {
 	}
 	_, here, _, _ := runtime.Caller(0)
 	path := filepath.Join(dir, "stepconnect")
-	cmd := exec.Command("go", "build", "-o", path, pkg)
+	cmd := exec.Command("go", "build", "-o", path, pkg) //nolint:noctx // made once, for all tests of the process
 	cmd.Dir = filepath.Dir(filepath.Dir(filepath.Dir(here)))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building the worker: %w\n%s", err, out)
