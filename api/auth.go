@@ -153,11 +153,15 @@ func (a *handler) authenticate(next http.Handler) http.Handler {
 			h.Principal = p
 		}
 		if p.Role != Admin && !readOnly {
-			writeErrorBody(w, http.StatusForbidden, "User "+p.Name+" has the role "+string(p.Role)+"; this request needs the role "+string(Admin))
+			writeErrorBody(w, http.StatusForbidden, needsAdmin(p))
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+func needsAdmin(p Principal) string {
+	return "User " + p.Name + " has the role " + string(p.Role) + "; this request needs the role " + string(Admin)
 }
 
 func isOpen(open []string, path string) bool {

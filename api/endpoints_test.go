@@ -63,6 +63,17 @@ func TestAnswersAreAsTheTranscriptsSay(t *testing.T) {
 			{"GET", "/connectors/new/topics", "", ""}, {"PUT", "/connectors/new/topics/reset", "", ""},
 			{"DELETE", "/connectors/new", "", ""}, {"DELETE", "/connectors/new", "", ""}, {"GET", "/connectors/new", "", ""},
 		},
+		"dlq": {
+			{"GET", "/connectors/run/dlq", "", ""}, {"GET", "/connectors/none/dlq", "", ""},
+			{"GET", "/connectors/run/dlq?topic=t&partition=1&offset_min=2&offset_max=9&stage=TASK_PUT&exception_class=E&since=2026-11-28T00:00:00Z&until=2026-11-29T00:00:00-03:00&letter=0:7&state=all,open&limit=5&after=0:3", "", ""},
+			{"GET", "/connectors/run/dlq?topik=t", "", ""}, {"GET", "/connectors/run/dlq?partition=-1", "", ""}, {"GET", "/connectors/run/dlq?since=yesterday", "", ""},
+			{"GET", "/connectors/run/dlq?stage=PUT", "", ""}, {"GET", "/connectors/run/dlq?state=lost", "", ""}, {"GET", "/connectors/run/dlq?limit=0", "", ""}, {"GET", "/connectors/run/dlq?letter=7", "", ""}, {"GET", "/connectors/run/dlq?topic=", "", ""},
+			{"GET", "/connectors/run/dlq/0/5", "", ""}, {"GET", "/connectors/run/dlq/0/6", "", ""}, {"GET", "/connectors/run/dlq/x/6", "", ""}, {"GET", "/connectors/run/dlq/0/-6", "", ""},
+			{"POST", "/connectors/run/dlq/replay", `{"stage":"TASK_PUT","partition":1,"offset_min":"2","since":"2026-11-28T00:00:00Z"}`, ""}, {"GET", "/connectors/run/dlq/replay", "", ""},
+			{"POST", "/connectors/run/dlq/replay", `{"all":true}`, ""}, {"POST", "/connectors/run/dlq/replay", `{"all":false}`, ""}, {"POST", "/connectors/run/dlq/replay", `{"everything":true}`, ""},
+			{"POST", "/connectors/run/dlq/replay", `{"topic":null}`, ""}, {"POST", "/connectors/run/dlq/replay", `{"offset_max":1.5}`, ""}, {"POST", "/connectors/run/dlq/replay", `{"letter":"a:b"}`, ""}, {"POST", "/connectors/run/dlq/replay", ``, ""},
+			{"POST", "/connectors/none/dlq/drop", `{"all":true}`, ""}, {"POST", "/connectors/run/dlq/drop", `{"letter":"00:7"}`, ""}, {"DELETE", "/connectors/run/dlq/replay", "", ""}, {"PUT", "/connectors/run/dlq/replay", "", ""},
+		},
 		"configuration": {
 			{"GET", "/connectors/run/config", "", ""},
 			{"PUT", "/connectors/run/config", `{"connector.class":"FileStreamSink","topics":"t","n":1.50,"big":12345678901234567890,"b":true,"z":null}`, ""},

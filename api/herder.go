@@ -48,6 +48,13 @@ type Herder interface {
 
 	// ConnectorFiles tells how the files of connector.files.dir stand.
 	ConnectorFiles(ctx context.Context) (runtime.ConnectorFiles, error)
+	// DeadLetters lists what is in the connector's dead letter queue, DeadLetter shows one record of it.
+	DeadLetters(ctx context.Context, name string, q runtime.LetterQuery) (runtime.Letters, error)
+	DeadLetter(ctx context.Context, name string, partition int32, offset int64) (runtime.LetterDetail, error)
+	ReplayDeadLetters(ctx context.Context, name string, req runtime.LetterRequest) (runtime.LetterOperation, error)
+	DropDeadLetters(ctx context.Context, name string, req runtime.LetterRequest) (runtime.LetterOperation, error)
+	CancelDeadLetters(ctx context.Context, name string) (runtime.LetterOperation, error)
+	DeadLetterOperations(ctx context.Context, name string) (runtime.LetterOperations, error)
 
 	Plugins(ctx context.Context, connectorsOnly bool) ([]runtime.PluginInfo, error)
 	PluginConfig(ctx context.Context, plugin, version string) ([]config.KeyInfo, error)

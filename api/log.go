@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// audit records a write: who, what, on which connector, with which outcome. Never what a body held.
+// audit records a write, or a read of what records hold: who, what, on which connector, with which outcome. Never what a body held.
 func (a *handler) audit(r *http.Request, rt route, status int, took time.Duration) {
 	attrs := []slog.Attr{
 		slog.String("component", "audit"), slog.String("action", rt.action), slog.Int("status", status),
@@ -15,12 +15,16 @@ func (a *handler) audit(r *http.Request, rt route, status int, took time.Duratio
 		slog.Float64("took_ms", milliseconds(took)),
 	}
 	req := &request{Request: r}
-	for _, p := range []string{"connector", "task", "plugin", "logger"} {
+	for _, p := range []string{"connector", "task", "plugin", "logger", "partition", "offset"} {
 		if v := req.param(p); v != "" {
 			attrs = append(attrs, slog.String(p, v))
 		}
 	}
-	a.log.LogAttrs(r.Context(), slog.LevelInfo, "REST write", attrs...)
+	what := "REST write"
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		what = "REST read of records"
+	}
+	a.log.LogAttrs(r.Context(), slog.LevelInfo, what, attrs...)
 }
 
 // accessLog writes a line for each request when it has been answered; reads of health and metrics

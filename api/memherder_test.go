@@ -23,6 +23,9 @@ type memHerder struct {
 	mu         sync.Mutex // guards all below
 	connectors map[string]*memConnector
 	loggers    map[string]runtime.LoggerLevel
+
+	letterQuery   runtime.LetterQuery // the last ones
+	letterRequest runtime.LetterRequest
 }
 
 type memConnector struct {
@@ -273,6 +276,55 @@ func (m *memHerder) WaitingHere(ctx context.Context, name string) (runtime.Waiti
 	w, err := m.Waiting(ctx, name)
 	w.Unanswered = []runtime.UnansweredWorker{}
 	return w, err
+}
+
+func (m *memHerder) DeadLetters(ctx context.Context, name string, q runtime.LetterQuery) (runtime.Letters, error) {
+	if _, err := m.Connector(ctx, name); err != nil {
+		return runtime.Letters{}, err
+	}
+	m.letterQuery = q
+	d, _ := m.DeadLetter(ctx, name, 0, 5)
+	next := "0:5"
+	return runtime.Letters{Topic: "dlq", Records: []runtime.Letter{d.Letter, {Partition: 1, State: "unplaced", Problem: "no headers"}}, Next: &next}, nil
+}
+
+func (m *memHerder) DeadLetter(_ context.Context, _ string, partition int32, offset int64) (runtime.LetterDetail, error) {
+	if offset != 5 {
+		return runtime.LetterDetail{}, runtime.NotFound("no record at offset %d", offset)
+	}
+	at := time.UnixMilli(1).UTC()
+	return runtime.LetterDetail{
+		Letter: runtime.Letter{Partition: partition, Offset: offset, State: "open", Timestamp: &at, Origin: &runtime.LetterOrigin{Topic: "t", Partition: 2, Offset: 7},
+			Stage: "TASK_PUT", Class: "c", Exception: "e", Message: "m", Attempts: 2, Key: "sha256:00", KeyBytes: 3, ValueBytes: 4},
+		Context: []runtime.LetterHeader{{Key: "__connect.errors.topic", Value: "t"}}, Headers: []runtime.LetterHeaderSize{{Key: "h", Bytes: 1}},
+		Record: []byte(`{"a":1}`), Framing: "0000000001",
+	}, nil
+}
+
+func (m *memHerder) letters(ctx context.Context, name, action string, req runtime.LetterRequest) (runtime.LetterOperation, error) {
+	if _, err := m.Connector(ctx, name); err != nil {
+		return runtime.LetterOperation{}, err
+	}
+	m.letterRequest = req
+	at := time.UnixMilli(1).UTC()
+	return runtime.LetterOperation{ID: "x", Action: action, Topic: "dlq", Filter: req.Filter, Requested: at, Ended: &at, State: "RUNNING", WorkerID: "a:1", Remaining: 3, Error: "slow"}, nil
+}
+
+func (m *memHerder) ReplayDeadLetters(ctx context.Context, name string, req runtime.LetterRequest) (runtime.LetterOperation, error) {
+	return m.letters(ctx, name, "replay", req)
+}
+
+func (m *memHerder) DropDeadLetters(ctx context.Context, name string, req runtime.LetterRequest) (runtime.LetterOperation, error) {
+	return m.letters(ctx, name, "drop", req)
+}
+
+func (m *memHerder) CancelDeadLetters(ctx context.Context, name string) (runtime.LetterOperation, error) {
+	return m.letters(ctx, name, "replay", runtime.LetterRequest{})
+}
+
+func (m *memHerder) DeadLetterOperations(ctx context.Context, name string) (runtime.LetterOperations, error) {
+	op, err := m.letters(ctx, name, "replay", m.letterRequest)
+	return runtime.LetterOperations{Operations: []runtime.LetterOperation{op}}, err
 }
 
 func (m *memHerder) Tasks(ctx context.Context, name string) ([]runtime.TaskInfo, error) {

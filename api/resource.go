@@ -54,7 +54,12 @@ func (res *resource) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	start := time.Now()
-	status := res.serve(w, r, rt)
+	status := http.StatusForbidden
+	if p := principalOf(r.Context()); rt.action != "" && res.a.opts.Auth != nil && p.Role != Admin {
+		writeErrorBody(w, status, needsAdmin(p)) // a read of what records hold: authenticate has seen to the writes
+	} else {
+		status = res.serve(w, r, rt)
+	}
 	if rt.action != "" {
 		res.a.audit(r, rt, status, time.Since(start))
 	}

@@ -13,7 +13,7 @@ type endpoint func(a *handler, r *request) (answer, error)
 type route struct {
 	method, pattern string
 	serve           endpoint
-	// action names a write in the audit log; "" marks a read, which the read-only role may do.
+	// action names a write, or a read of what records hold, in the audit log; "" marks a read that the read-only role may do.
 	action string
 	// takesBody says that a JSON entity is read and decoded.
 	takesBody bool
@@ -60,6 +60,13 @@ func routes() []route {
 		{method: get, pattern: connectorPath + "/offsets", serve: (*handler).getOffsets},
 		{method: patch, pattern: connectorPath + "/offsets", serve: (*handler).alterOffsets, action: "connector.offsets.alter", takesBody: true},
 		{method: del, pattern: connectorPath + "/offsets", serve: (*handler).resetOffsets, action: "connector.offsets.reset"},
+
+		{method: get, pattern: connectorPath + "/dlq", serve: (*handler).listDeadLetters, action: "dlq.list"},
+		{method: get, pattern: connectorPath + "/dlq/{partition}/{offset}", serve: (*handler).getDeadLetter, action: "dlq.show"},
+		{method: get, pattern: connectorPath + "/dlq/replay", serve: (*handler).listReplays},
+		{method: post, pattern: connectorPath + "/dlq/replay", serve: (*handler).replayDeadLetters, action: "dlq.replay", takesBody: true},
+		{method: del, pattern: connectorPath + "/dlq/replay", serve: (*handler).cancelReplay, action: "dlq.replay.cancel"},
+		{method: post, pattern: connectorPath + "/dlq/drop", serve: (*handler).dropDeadLetters, action: "dlq.drop", takesBody: true},
 
 		{method: get, pattern: "/connector-files", serve: (*handler).listFiles},
 

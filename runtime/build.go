@@ -256,7 +256,7 @@ func (w *Worker) build(ctx context.Context, inc *incarnation) (t *task.Task, p r
 		Connector: inc.id.Connector, ID: inc.id.Task,
 		Settings: settings(b, w.opts.Config.Values), Pipeline: pipeline,
 		OpenSink: func(ctx context.Context) (connector.Sink, error) {
-			sink, err := w.openSink(ctx, b, inc, topics, part, shared, epoch, log)
+			sink, err := w.openSink(ctx, b, inc.id, topics, part.now, shared, epoch, log)
 			if err == nil {
 				inc.sink.Store(&sink)
 			}
@@ -275,23 +275,25 @@ func (w *Worker) build(ctx context.Context, inc *incarnation) (t *task.Task, p r
 		Outlived: w.opts.Outlived, Metrics: &inc.metrics.Metrics, Log: log,
 	}
 	if topic := cfg.Settings.DeadLetterTopic; topic != "" {
-		cfg.OpenDeadLetters = func(ctx context.Context) (task.Producer, error) { return w.openDeadLetters(ctx, b, inc, log) }
+		cfg.OpenDeadLetters = func(ctx context.Context) (task.Producer, error) {
+			return w.openDeadLetters(ctx, b, topic, b.props.producer(inc.id.Task), log)
+		}
 	}
 	return task.New(cfg), policyOf(b), func() error { leave(); return closeAll(converters) }, nil
 }
 
-func (w *Worker) openSink(ctx context.Context, b *blueprint, inc *incarnation, topics *topicIDs, part *share, shared *common, epoch func(string, int32, int64) int, log *slog.Logger) (connector.Sink, error) {
+func (w *Worker) openSink(ctx context.Context, b *blueprint, id TaskID, topics *topicIDs, part func() float64, shared *common, epoch func(string, int32, int64) int, log *slog.Logger) (connector.Sink, error) {
 	cluster, err := w.clusterID(ctx, b)
 	if err != nil {
 		return nil, err
 	}
 	return b.sink.NewSink(ctx, b.values, connector.TaskContext{
-		Connector: inc.id.Connector, Task: inc.id.Task, Log: log,
-		Metrics:   w.opts.Metrics.Plugin(metric.ID(inc.id)),
+		Connector: id.Connector, Task: id.Task, Log: log,
+		Metrics:   w.opts.Metrics.Plugin(metric.ID(id)),
 		ClusterID: cluster, TopicID: topics.get,
 		ReplayEpoch: epoch,
 		MaxInFlight: b.values.Int("max.in.flight"),
-		Share:       part.now, Common: shared.get,
+		Share:       part, Common: shared.get,
 	})
 }
 
@@ -313,15 +315,14 @@ func (w *Worker) countPartitions(ctx context.Context, b *blueprint, topics []str
 	return total, err
 }
 
-func (w *Worker) openDeadLetters(ctx context.Context, b *blueprint, inc *incarnation, log *slog.Logger) (task.Producer, error) {
-	topic := b.values.String("errors.deadletterqueue.topic.name")
+func (w *Worker) openDeadLetters(ctx context.Context, b *blueprint, topic string, props map[string]string, log *slog.Logger) (task.Producer, error) {
 	err := w.withCluster(ctx, b.props, log, func(c Cluster) error {
 		return c.CreateTopic(ctx, topic, 1, int(b.values.Short("errors.deadletterqueue.topic.replication.factor")))
 	})
 	if err != nil {
 		return nil, err
 	}
-	return w.opts.Clients.OpenProducer(ctx, b.props.producer(inc.id.Task), log)
+	return w.opts.Clients.OpenProducer(ctx, props, log)
 }
 
 // withCluster opens an admin client of the connector's cluster for one use.

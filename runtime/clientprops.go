@@ -68,6 +68,14 @@ func lease(configured time.Duration, consumer map[string]string) time.Duration {
 	return configured
 }
 
+// browser is for reading a topic aside, as no member of a group.
+func (p clientProps) browser() map[string]string {
+	props := p.consumer(0)
+	props["client.id"] = "connector-dlq-browser-" + p.name
+	delete(props, "auto.offset.reset")
+	return props
+}
+
 func (p clientProps) producer(task int) map[string]string {
 	return p.merge("producer", map[string]string{
 		"client.id": "connector-dlq-producer-" + p.name + "-" + strconv.Itoa(task),

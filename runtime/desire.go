@@ -27,6 +27,11 @@ type DesiredConnector struct {
 	Config  map[string]*string
 	Target  store.TargetState
 	Restart store.Restart
+	// Letters is the operation on the dead letter queue that this worker runs, nil for none; LettersBefore came before
+	// it, and LettersProgress is what was last said of it.
+	Letters         *store.DeadLetterOperation
+	LettersBefore   []store.DeadLetterOperation
+	LettersProgress store.DeadLetterProgress
 }
 
 // DesiredTask is a task that a worker runs.
@@ -54,7 +59,14 @@ func desire(s store.State, plan Assignment, worker string) Desired {
 		}
 		d.Plan.Connectors[name] = owner
 		if owner == worker {
-			d.Connectors[name] = DesiredConnector{c.Config, s.Target(name).State, s.Restarts[name]}
+			own := DesiredConnector{Config: c.Config, Target: s.Target(name).State, Restart: s.Restarts[name]}
+			if op, ok := s.ActiveLetters(name); ok {
+				own.Letters, own.LettersBefore = &op, s.DeadLetters[name]
+				if p := s.LetterProgress[name]; p.ID == op.ID {
+					own.LettersProgress = p
+				}
+			}
+			d.Connectors[name] = own
 		}
 	}
 	counts := taskCounts(s)
@@ -72,6 +84,14 @@ func desire(s store.State, plan Assignment, worker string) Desired {
 		}
 	}
 	return d
+}
+
+// withoutLetters leaves the operations on dead letters for later.
+func (d *Desired) withoutLetters() {
+	for name, c := range d.Connectors {
+		c.Letters, c.LettersBefore = nil, nil
+		d.Connectors[name] = c
+	}
 }
 
 // taskCount is how many tasks a connector should have: none while it is stopped, or paused without
@@ -108,6 +128,11 @@ func leftovers(s store.State) []store.Entry {
 	for k := range s.Topics {
 		if !known(k.Connector) {
 			gone = append(gone, store.Tombstone(store.TopicStatusKey(k)))
+		}
+	}
+	for name := range s.LetterProgress {
+		if !known(name) {
+			gone = append(gone, store.Tombstone(store.DeadLetterProgressKey(name)))
 		}
 	}
 	return gone

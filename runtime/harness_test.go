@@ -201,6 +201,8 @@ func requireError(t *testing.T, err error, status int, message string) {
 type probe struct {
 	mu        sync.Mutex // guards all below
 	values    []string
+	places    []string // where each was consumed first, and what its batch is named by
+	refuse    func(value string) error
 	openErr   error
 	putErr    error
 	hang      chan struct{} // deliveries wait for its end, whatever their context says; nil: they do not
@@ -255,12 +257,21 @@ func (p *probe) Deliver(_ context.Context, batch []*connector.Record) error {
 	if p.putErr != nil {
 		return p.putErr
 	}
+	if p.refuse != nil {
+		for _, r := range batch {
+			v, _ := r.Value.Native()
+			if err := p.refuse(fmt.Sprint(v)); err != nil {
+				return err
+			}
+		}
+	}
 	for _, r := range batch {
 		v, err := r.Value.Native()
 		if err != nil {
 			return err
 		}
 		p.values = append(p.values, fmt.Sprint(v))
+		p.places = append(p.places, fmt.Sprintf("%s-%d@%d as %s-%d@%v", r.Origin.Topic, r.Origin.Partition, r.Origin.Offset, r.Batch.Topic, r.Batch.Partition, r.Batch.Offsets))
 	}
 	return nil
 }
@@ -294,6 +305,8 @@ func locked[T any](mu *sync.Mutex, list *[]T) []T {
 }
 
 func last[T any](list []T) T { return list[len(list)-1] }
+
+func (p *probe) placed() []string { return locked(&p.mu, &p.places) }
 
 func (p *probe) seen() []string {
 	p.mu.Lock()

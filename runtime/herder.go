@@ -96,6 +96,7 @@ func (h *Herder) Run(ctx context.Context) error {
 	h.readers.Go(func() { fail(h.follow(reading, "status", h.opts.StatusLog, &h.view.status, h.statusChanged)) })
 	h.readers.Go(func() { fail(h.awaitStart(running)) })
 	h.readers.Go(func() { h.folder.run(running) })
+	h.readers.Go(func() { h.tendLetters(running) })
 	var membership sync.WaitGroup
 	if h.cluster != nil {
 		h.readers.Go(func() { fail(h.followPlans(reading)) })
@@ -176,6 +177,7 @@ func (h *Herder) awaitStart(ctx context.Context) error {
 		return nil // the worker stops before it has started
 	}
 	h.view.setCaughtUp()
+	h.apply()
 	if h.cluster != nil {
 		h.Starting("joining the worker group "+h.cluster.Group, nil)
 		if err := h.awaitMembership(ctx); err != nil || ctx.Err() != nil {
@@ -239,6 +241,9 @@ func (h *Herder) apply() {
 		return // the plan is of a state that this worker has yet to read
 	}
 	d := desire(s, plan.Assignment, h.opts.WorkerID)
+	if !h.view.isCaughtUp() {
+		d.withoutLetters() // how far an operation has come stands in the status log
+	}
 	d.Version, d.Generation = h.desired.Version+1, plan.Generation
 	h.desired = d
 	h.worker.Apply(d)

@@ -214,6 +214,9 @@ func deletion(s store.State, name string) []store.Entry {
 	if _, ok := s.Files[name]; ok {
 		entries = append(entries, store.Tombstone(store.FileKey(name)))
 	}
+	if ops := cancelled(s, name, said(s, name)); ops != nil { // a connector made again under the name must not go on with it
+		entries = append(entries, store.DeadLetterEntry(name, ops))
+	}
 	return entries
 }
 

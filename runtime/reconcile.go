@@ -52,6 +52,10 @@ type (
 		name string
 		done chan<- struct{}
 	}
+	lettersEnded struct {
+		run  *letterRun
+		done bool // all of it, and not only stopped
+	}
 	ping chan struct{}
 )
 
@@ -126,6 +130,7 @@ func (w *Worker) reconcile(ctx context.Context) time.Duration {
 		}
 	}
 	w.reconcileConnectors(ctx)
+	w.reconcileLetters(ctx)
 	for _, s := range w.slots {
 		w.publish(s)
 		if !s.restartAt.IsZero() {
@@ -221,6 +226,8 @@ func (w *Worker) take() (pings []ping) {
 			} else {
 				close(e.done)
 			}
+		case lettersEnded:
+			e.run.over, e.run.done = true, e.done
 		case ping:
 			pings = append(pings, e)
 		}

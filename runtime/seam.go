@@ -13,6 +13,18 @@ type Clients struct {
 	OpenSource   func(ctx context.Context, r SourceRequest) (task.Source, error)
 	OpenProducer func(ctx context.Context, properties map[string]string, log *slog.Logger) (task.Producer, error)
 	OpenCluster  func(ctx context.Context, properties map[string]string, log *slog.Logger) (Cluster, error)
+	// Browse shows the messages of a topic to r.Visit, partition by partition and in order of their offsets, until that
+	// says false or all are shown.
+	Browse func(ctx context.Context, r BrowseRequest) error
+}
+
+// BrowseRequest says what of a topic is looked through.
+type BrowseRequest struct {
+	Properties map[string]string
+	Topic      string
+	From, To   map[int32]int64 // of each partition; To is not shown, and a partition without it neither
+	Visit      func(*task.Message) bool
+	Log        *slog.Logger
 }
 
 // SourceRequest says what a task reads and as which member.
@@ -39,6 +51,8 @@ type Cluster interface {
 	CreateTopic(ctx context.Context, name string, partitions, replicationFactor int) error
 	// Partitions counts the partitions of a topic, 0 when it does not exist.
 	Partitions(ctx context.Context, topic string) (int, error)
+	// LogBounds gives the first offset that is still there, and the one after the last record, of each partition.
+	LogBounds(ctx context.Context, parts []task.Partition) (low, end map[task.Partition]int64, err error)
 	// EndOffsets gives the offset after the last record of each partition.
 	EndOffsets(ctx context.Context, parts []task.Partition) (map[task.Partition]int64, error)
 	// GroupOffsets gives what a group committed; none for a group that does not exist.

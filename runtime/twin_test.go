@@ -52,7 +52,22 @@ func (b *broker) clients() Clients {
 			b.admin = append(b.admin, props)
 			return cluster{b}, nil
 		},
+		Browse: b.browse,
 	}
+}
+
+func (b *broker) browse(_ context.Context, r BrowseRequest) error {
+	b.mu.Lock()
+	logs := slices.Clone(b.topics[r.Topic])
+	b.mu.Unlock()
+	for id, log := range logs {
+		for o := r.From[int32(id)]; o < min(r.To[int32(id)], int64(len(log))); o++ {
+			if m := log[o]; !r.Visit(&m) {
+				return nil
+			}
+		}
+	}
+	return nil
 }
 
 // touch wakes whoever waits; the caller holds the lock.
@@ -79,6 +94,21 @@ func (b *broker) produce(topic string, partition int32, key, value []byte, heade
 		Timestamp: 1, TimestampType: "CreateTime",
 	})
 	b.touch()
+}
+
+func (b *broker) length(topic string) (n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, log := range b.topics[topic] {
+		n += len(log)
+	}
+	return n
+}
+
+func (b *broker) message(topic string, partition int32, offset int64) task.Message {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.topics[topic][partition][offset]
 }
 
 func (b *broker) requests() []SourceRequest   { return locked(&b.mu, &b.opened) }
@@ -303,6 +333,15 @@ func (c cluster) CreateTopic(_ context.Context, name string, partitions, rf int)
 func (c cluster) Partitions(_ context.Context, topic string) (int, error) {
 	defer c.lock()()
 	return len(c.b.topics[topic]), c.b.down
+}
+
+func (c cluster) LogBounds(ctx context.Context, parts []task.Partition) (low, end map[task.Partition]int64, err error) {
+	end, err = c.EndOffsets(ctx, parts)
+	low = map[task.Partition]int64{}
+	for p := range end {
+		low[p] = 0
+	}
+	return low, end, err
 }
 
 func (c cluster) EndOffsets(_ context.Context, parts []task.Partition) (map[task.Partition]int64, error) {

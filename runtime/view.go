@@ -188,6 +188,12 @@ func (v *view) isReady() bool {
 	return v.ready
 }
 
+func (v *view) isCaughtUp() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.caughtUp
+}
+
 func (v *view) isAdmitted() bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -57,6 +57,7 @@ type Worker struct {
 	want       Desired
 	slots      map[TaskID]*slot
 	connectors map[string]*ownConnector
+	letters    map[string]*letterRun // the last operation on dead letters of each connector
 	tasks      sync.WaitGroup
 	moving     time.Time // when a new plan began to be taken over; zero when none is
 }
@@ -66,7 +67,7 @@ func NewWorker(o WorkerOptions) *Worker {
 	w := &Worker{
 		opts: o, log: o.Logger(LoggerWorker), wake: make(chan struct{}, 1), acted: make(chan struct{}),
 		running: map[TaskID]*incarnation{}, topics: map[store.TopicKey]bool{},
-		slots: map[TaskID]*slot{}, connectors: map[string]*ownConnector{},
+		slots: map[TaskID]*slot{}, connectors: map[string]*ownConnector{}, letters: map[string]*letterRun{},
 	}
 	w.statuses = newPublisher(o.Status, w.log)
 	for _, c := range o.Plugins.list.Converters {
@@ -244,6 +245,9 @@ func (w *Worker) shutdown(ctx context.Context) {
 			s.current.halt()
 		}
 	}
+	for _, r := range w.letters {
+		r.stop()
+	}
 	ended := make(chan struct{})
 	go func() {
 		w.tasks.Wait()
@@ -261,6 +265,9 @@ func (w *Worker) shutdown(ctx context.Context) {
 				w.log.Warn("graceful stop of task failed; cutting it short", "connector", s.id.Connector, "task", s.id.Task)
 				s.current.abort()
 			}
+		}
+		for _, r := range w.letters {
+			r.abort()
 		}
 		<-ended
 	}

@@ -11,7 +11,7 @@ import (
 
 // kafkaClients joins the runtime, which thinks in Java's client properties, to the clients on librdkafka.
 func kafkaClients() runtime.Clients {
-	return runtime.Clients{OpenSource: openSource, OpenProducer: openProducer, OpenCluster: openCluster}
+	return runtime.Clients{OpenSource: openSource, OpenProducer: openProducer, OpenCluster: openCluster, Browse: browse}
 }
 
 // translated is a set of client properties in librdkafka's terms.
@@ -59,6 +59,16 @@ func openProducer(ctx context.Context, props map[string]string, log *slog.Logger
 	return kafka.OpenProducer(ctx, kafka.ProducerConfig{Properties: t.Properties, Token: t.token, Log: log})
 }
 
+func browse(ctx context.Context, r runtime.BrowseRequest) error {
+	t, err := translate(r.Properties, r.Log)
+	if err != nil {
+		return err
+	}
+	return kafka.Browse(ctx, kafka.BrowseConfig{
+		Properties: t.Properties, Token: t.token, Topic: r.Topic, From: r.From, To: r.To, Log: r.Log,
+	}, r.Visit)
+}
+
 func openCluster(ctx context.Context, props map[string]string, log *slog.Logger) (runtime.Cluster, error) {
 	t, err := translate(props, log)
 	if err != nil {
@@ -77,6 +87,15 @@ type cluster struct{ *kafka.Admin }
 func (c cluster) CreateTopic(ctx context.Context, name string, partitions, replicationFactor int) error {
 	_, err := c.Admin.CreateTopic(ctx, kafka.TopicSpec{Name: name, Partitions: partitions, ReplicationFactor: replicationFactor})
 	return err
+}
+
+func (c cluster) LogBounds(ctx context.Context, parts []task.Partition) (low, end map[task.Partition]int64, err error) {
+	ranges, err := c.Offsets(ctx, parts)
+	low, end = make(map[task.Partition]int64, len(ranges)), make(map[task.Partition]int64, len(ranges))
+	for p, r := range ranges {
+		low[p], end[p] = r.Low, r.High
+	}
+	return low, end, err
 }
 
 func (c cluster) GroupMembers(ctx context.Context, group string) (int, error) {

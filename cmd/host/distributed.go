@@ -264,7 +264,7 @@ func get(client *http.Client, req *http.Request, into any) error {
 		return err
 	}
 	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
+	if res.StatusCode < 200 || res.StatusCode > 299 {
 		text, _ := io.ReadAll(io.LimitReader(res.Body, 4096))
 		return fmt.Errorf("%s answers %s: %s", req.URL, res.Status, strings.TrimSpace(string(text)))
 	}

@@ -1,7 +1,9 @@
 package host
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -66,9 +68,25 @@ func (a asker) why(ctx context.Context, name string, out io.Writer) error {
 }
 
 func (a asker) get(ctx context.Context, address string, into any) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	return a.ask(ctx, http.MethodGet, address, nil, into)
+}
+
+// ask makes one request, with body as JSON unless it is nil, and reads the answer into into.
+func (a asker) ask(ctx context.Context, method, address string, body, into any) error {
+	var entity io.Reader
+	if body != nil {
+		text, err := json.Marshal(body)
+		if err != nil {
+			return err
+		}
+		entity = bytes.NewReader(text)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, address, entity)
 	if err != nil {
 		return err
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
 	}
 	if name, password, ok := strings.Cut(a.user, ":"); ok {
 		req.SetBasicAuth(name, password)

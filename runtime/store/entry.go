@@ -23,7 +23,7 @@ type Entry struct {
 }
 
 // Key prefixes of the config topic and the status topic, as Kafka Connect spells them
-// (KafkaConfigBackingStore, KafkaStatusBackingStore); replay-, file- and adopted- are ours.
+// (KafkaConfigBackingStore, KafkaStatusBackingStore); replay-, file-, adopted-, dead-letters- and status-dead-letters- are ours.
 const (
 	prefixConnector       = "connector-"
 	prefixTarget          = "target-state-"
@@ -32,9 +32,11 @@ const (
 	prefixReplay          = "replay-"
 	prefixFile            = "file-"
 	prefixAdopted         = "adopted-"
+	prefixDeadLetters     = "dead-letters-"
 	prefixConnectorStatus = "status-connector-"
 	prefixTaskStatus      = "status-task-"
 	prefixTopicStatus     = "status-topic-"
+	prefixLetterStatus    = "status-dead-letters-"
 	topicSeparator        = ":connector-"
 
 	keySession = "session-key"

@@ -8,9 +8,9 @@ import (
 	"sync"
 )
 
-// MemoryLog is the Log of standalone mode. Its entries end with the process, except for replay
-// epochs and adoptions where a file is given: without them a worker that is started again would mistake the
-// executions of a deliberate replay for those of the first delivery.
+// MemoryLog is the Log of standalone mode. Its entries end with the process, except, where a file is given, for replay
+// epochs and adoptions (without them a worker that is started again would mistake the executions of a deliberate
+// replay for those of the first delivery) and for operations on dead letters (which go on, and are not done twice).
 type MemoryLog struct {
 	path string // "" keeps nothing
 
@@ -21,7 +21,7 @@ type MemoryLog struct {
 	grown   chan struct{} // closed and replaced by each Append
 }
 
-// OpenMemoryLog makes a log that keeps replay epochs in the file at path, or nowhere when path is
+// OpenMemoryLog makes a log that keeps what isKept in the file at path, or nowhere when path is
 // empty, and begins with what the file holds. It fails on a file that it did not write.
 func OpenMemoryLog(path string) (*MemoryLog, error) {
 	l := &MemoryLog{path: path, grown: make(chan struct{})}
@@ -54,8 +54,8 @@ func (l *MemoryLog) Append(ctx context.Context, entries ...Entry) (int64, error)
 		grown = append(grown, e)
 		next++
 	}
-	if l.path != "" && slices.ContainsFunc(entries, isReplay) {
-		if err := writeReplayFile(l.path, latest(grown, isReplay)); err != nil {
+	if l.path != "" && slices.ContainsFunc(entries, isKept) {
+		if err := writeReplayFile(l.path, latest(grown, isKept)); err != nil {
 			return 0, err
 		}
 	}
@@ -121,6 +121,7 @@ func latest(entries []Entry, want func(Entry) bool) []Entry {
 	return kept
 }
 
-func isReplay(e Entry) bool {
-	return strings.HasPrefix(string(e.Key), prefixReplay) || strings.HasPrefix(string(e.Key), prefixAdopted)
+// isKept tells what outlives the process.
+func isKept(e Entry) bool {
+	return slices.ContainsFunc([]string{prefixReplay, prefixAdopted, prefixDeadLetters}, func(p string) bool { return strings.HasPrefix(string(e.Key), p) })
 }

@@ -95,7 +95,7 @@ func TestALongRunningLogKeepsOnlyTheLastEntryOfEachKey(t *testing.T) {
 	}
 }
 
-func TestTheFileKeepsReplayEpochsAndAdoptionsAndNothingElse(t *testing.T) {
+func TestTheFileKeepsReplayEpochsAdoptionsAndOperationsOnDeadLettersAndNothingElse(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "connect.offsets")
 	l := open(t, path)
 	appendAll(t, l, ConnectorEntry("c", map[string]*string{"password": ptr("geheim")}))
@@ -105,6 +105,8 @@ func TestTheFileKeepsReplayEpochsAndAdoptionsAndNothingElse(t *testing.T) {
 	appendAll(t, l, ReplayEntry("c", []Replay{{Topic: "t", Epoch: 1, Below: 10}}), ReplayEntry("d", nil))
 	appendAll(t, l, ReplayEntry("c", []Replay{{Topic: "t", Epoch: 2, Below: 12}}), Tombstone("replay-d"))
 	appendAll(t, l, AdoptionEntry(AdoptionKey{"c", "t", 1}, Adoption{TopicID: "x"}), AdoptionEntry(AdoptionKey{"c", "t", 2}, Adoption{}), Tombstone("adopted-t/2/c"))
+	ops := []DeadLetterOperation{{ID: "x", Action: ReplayLetters, Topic: "d", Bounds: []LetterBound{{0, 9}}}}
+	appendAll(t, l, DeadLetterEntry("c", ops), DeadLetterProgressEntry("c", DeadLetterProgress{ID: "x", State: "RUNNING"}))
 
 	again := open(t, path)
 	entries, _, err := again.Read(t.Context(), 0)
@@ -112,7 +114,7 @@ func TestTheFileKeepsReplayEpochsAndAdoptionsAndNothingElse(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, warnings := Fold(State{}, entries)
-	want := State{Replays: map[string][]Replay{"c": {{Topic: "t", Epoch: 2, Below: 12}}}, Adoptions: map[AdoptionKey]Adoption{{"c", "t", 1}: {TopicID: "x"}}}
+	want := State{Replays: map[string][]Replay{"c": {{Topic: "t", Epoch: 2, Below: 12}}}, Adoptions: map[AdoptionKey]Adoption{{"c", "t", 1}: {TopicID: "x"}}, DeadLetters: map[string][]DeadLetterOperation{"c": ops}}
 	if d := cmp.Diff(want, got); d != "" || len(warnings) > 0 {
 		t.Error(d, warnings)
 	}

@@ -132,6 +132,10 @@ func (f *fold) apply(e Entry) error {
 		v, err := decode(e, (*adoptionJSON).value)
 		set(f, 12, &f.Adoptions, k, v)
 		return err
+	case prefixDeadLetters:
+		v, err := decode(e, (*deadLettersJSON).value)
+		set(f, 10, &f.DeadLetters, rest, v)
+		return err
 	}
 	return f.applyStatus(prefix, rest, e)
 }
@@ -150,6 +154,10 @@ func (f *fold) applyStatus(prefix, rest string, e Entry) error {
 		v, err := decode(e, (*statusJSON).value)
 		set(f, 6, &f.TaskStatus, k, v)
 		return err
+	case prefixLetterStatus:
+		v, err := decode(e, (*DeadLetterProgress).value)
+		set(f, 9, &f.LetterProgress, rest, v)
+		return err
 	default:
 		k, err := parseTopicKey(rest)
 		if err != nil {
@@ -162,8 +170,8 @@ func (f *fold) applyStatus(prefix, rest string, e Entry) error {
 }
 
 func split(key string) (prefix, rest string) {
-	for _, p := range [...]string{prefixConnector, prefixTarget, prefixRestart, prefixLogger, prefixReplay, prefixFile, prefixAdopted,
-		prefixConnectorStatus, prefixTaskStatus, prefixTopicStatus} {
+	for _, p := range [...]string{prefixConnector, prefixTarget, prefixRestart, prefixLogger, prefixReplay, prefixFile, prefixAdopted, prefixDeadLetters,
+		prefixConnectorStatus, prefixTaskStatus, prefixTopicStatus, prefixLetterStatus} {
 		if rest, ok := strings.CutPrefix(key, p); ok {
 			return p, rest
 		}

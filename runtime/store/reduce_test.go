@@ -36,6 +36,10 @@ func TestReduceReadsTheShapesOfKafkaConnectsTopics(t *testing.T) {
 		{"an adopted partition, the connector's name holding slashes", "adopted-t/1/a/b", `{"topic_id":"x","epoch":2,"below":30}`,
 			State{Adoptions: map[AdoptionKey]Adoption{{"a/b", "t", 1}: {TopicID: "x", Epoch: 2, Below: 30}}}},
 		{"the file that owns a connector", "file-c", `{"file":"c.json"}`, State{Files: map[string]string{"c": "c.json"}}},
+		{"operations on dead letters", "dead-letters-c", `{"operations":[{"id":"x","action":"replay","topic":"d","filter":{"stage":"TASK_PUT"},"bounds":[{"partition":1,"below":9}],"requested":5}]}`,
+			State{DeadLetters: map[string][]DeadLetterOperation{"c": {{ID: "x", Action: ReplayLetters, Topic: "d", Filter: DeadLetterFilter{Stage: "TASK_PUT"}, Bounds: []LetterBound{{1, 9}}, Requested: 5}}}}},
+		{"progress of an operation on dead letters", "status-dead-letters-c", `{"id":"x","state":"RUNNING","worker_id":"h:1","counts":{"replayed":3},"next":[{"partition":1,"offset":4}]}`,
+			State{LetterProgress: map[string]DeadLetterProgress{"c": {ID: "x", State: "RUNNING", WorkerID: "h:1", Counts: LetterCounts{Replayed: 3}, Next: []LetterNext{{1, 4}}}}}},
 		{"a connector's status", "status-connector-c", `{"state":"RUNNING","trace":null,"worker_id":"h:1","generation":3}`,
 			State{ConnectorStatus: map[string]Status{"c": {State: "RUNNING", WorkerID: "h:1", Generation: 3}}}},
 		{"a task's status, the connector's name holding dashes", "status-task-a-b-12", `{"state":"FAILED","trace":"boom","worker_id":"h:1","generation":3,"version":"1"}`,
@@ -68,6 +72,8 @@ func TestEntriesAreReadBackAsTheyWereMeant(t *testing.T) {
 		LoggerEntry("root", "WARN"),
 		ReplayEntry("c", []Replay{{Topic: "t", Epoch: 1, Below: 9}}),
 		FileEntry("c", "c.json"), AdoptionEntry(AdoptionKey{"c", "t", 0}, Adoption{TopicID: "x"}),
+		DeadLetterEntry("c", []DeadLetterOperation{{ID: "x", Action: DropLetters, Topic: "d", Outcome: LettersDone, Ended: 4}}),
+		DeadLetterProgressEntry("c", DeadLetterProgress{ID: "x", State: "DONE"}),
 		ConnectorStatusEntry("c", status),
 		TaskStatusEntry(TaskKey{"c", 3}, status),
 		TopicEntry(TopicKey{"c", "t"}, 3, 99),
@@ -81,6 +87,8 @@ func TestEntriesAreReadBackAsTheyWereMeant(t *testing.T) {
 		Replays:         map[string][]Replay{"c": {{Topic: "t", Epoch: 1, Below: 9}}},
 		Files:           map[string]string{"c": "c.json"},
 		Adoptions:       map[AdoptionKey]Adoption{{"c", "t", 0}: {TopicID: "x"}},
+		DeadLetters:     map[string][]DeadLetterOperation{"c": {{ID: "x", Action: DropLetters, Topic: "d", Outcome: LettersDone, Ended: 4}}},
+		LetterProgress:  map[string]DeadLetterProgress{"c": {ID: "x", State: "DONE"}},
 		ConnectorStatus: map[string]Status{"c": status},
 		TaskStatus:      map[TaskKey]Status{{"c", 3}: status},
 		Topics:          map[TopicKey]Topic{{"c", "t"}: {Task: 3, Discovered: 99}},
@@ -110,6 +118,10 @@ func TestUnreadableEntriesAreSkippedWithAWarningThatNamesOffsetAndKey(t *testing
 		{"task status with a negative number", "status-task-c--1", `{"state":"RUNNING"}`, ""},
 		{"topic status without a connector", "status-topic-t", `{}`, "is not <topic>"},
 		{"replay below nothing", "replay-c", `{"partitions":[{"topic":"t","below":-4}]}`, "below -4"},
+		{"an unknown action on dead letters", "dead-letters-c", `{"operations":[{"id":"x","topic":"d","action":"burn"}]}`, `"burn" is no action`},
+		{"two open operations on dead letters", "dead-letters-c", `{"operations":[{"id":"x","topic":"d","action":"replay"},{"id":"y","topic":"d","action":"replay"}]}`, "2 operations"},
+		{"a bound of nothing", "dead-letters-c", `{"operations":[{"id":"x","topic":"d","action":"replay","bounds":[{"partition":-1}]}]}`, "bounded by offset 0 in partition -1"},
+		{"progress of nothing", "status-dead-letters-c", `{"state":"RUNNING"}`, `no "id"`},
 		{"very long key", "nonsense-" + long, `{}`, "…"},
 	}
 	for _, tt := range tests {
@@ -142,6 +154,8 @@ func genEntry(t *rapid.T, offset int64) Entry {
 		TaskStatusEntry(TaskKey{name, n}, st),
 		TopicEntry(TopicKey{name, "t"}, n, 1),
 		{Key: []byte("task-a-0"), Value: []byte(`{}`)},
+		DeadLetterEntry(name, []DeadLetterOperation{{ID: name, Action: ReplayLetters, Topic: "d"}}),
+		DeadLetterProgressEntry(name, DeadLetterProgress{ID: name, State: "RUNNING"}),
 		{Key: []byte("foreign"), Value: []byte(`{}`)},
 	}
 	e := all[rapid.IntRange(0, len(all)-1).Draw(t, "kind")]
@@ -233,6 +247,8 @@ func deepCopy(s State) State {
 	s.ConnectorStatus = maps.Clone(s.ConnectorStatus)
 	s.TaskStatus = maps.Clone(s.TaskStatus)
 	s.Topics = maps.Clone(s.Topics)
+	s.DeadLetters = maps.Clone(s.DeadLetters)
+	s.LetterProgress = maps.Clone(s.LetterProgress)
 	return s
 }
 
@@ -241,6 +257,7 @@ func FuzzReduce(f *testing.F) {
 		ConnectorEntry("c", map[string]*string{"a": nil}), TargetEntry("c", Target{State: Stopped}),
 		TaskStatusEntry(TaskKey{"c", 1}, Status{State: "RUNNING"}), TopicEntry(TopicKey{"c", "t"}, 0, 1),
 		ReplayEntry("c", []Replay{{Topic: "t"}}), LoggerEntry("root", "INFO"), FileEntry("c", "c.json"),
+		DeadLetterEntry("c", []DeadLetterOperation{{ID: "x", Action: DropLetters, Topic: "d"}}), DeadLetterProgressEntry("c", DeadLetterProgress{ID: "x", State: "DONE"}),
 	} {
 		f.Add(e.Key, e.Value)
 	}

@@ -26,5 +26,10 @@ func Restore(s State, key string) (e Entry, ok bool) {
 			return FileEntry(name, f), true
 		}
 	}
+	if name, is := strings.CutPrefix(key, prefixDeadLetters); is {
+		if ops, ok := s.DeadLetters[name]; ok {
+			return DeadLetterEntry(name, ops), true
+		}
+	}
 	return Entry{}, false
 }

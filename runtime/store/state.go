@@ -12,6 +12,8 @@ type State struct {
 	Replays map[string][]Replay
 	// Files gives the file, of the folder that the leader watches, which owns a connector's configuration.
 	Files map[string]string
+	// DeadLetters outlive their connectors too: the queue does.
+	DeadLetters map[string][]DeadLetterOperation
 
 	// Adoptions outlive their connectors, as Replays do.
 	Adoptions map[AdoptionKey]Adoption
@@ -19,6 +21,7 @@ type State struct {
 	ConnectorStatus map[string]Status
 	TaskStatus      map[TaskKey]Status
 	Topics          map[TopicKey]Topic
+	LetterProgress  map[string]DeadLetterProgress
 }
 
 // Connector is a connector's configuration as it was written: placeholders unresolved, secrets in

@@ -23,6 +23,9 @@ type Config struct {
 	OpenDeadLetters func(ctx context.Context) (Producer, error)
 	// Replay gives the replay epoch of a record, 0 for none; nil means always 0.
 	Replay func(topic string, partition int32, offset int64) int
+	// Reread gives a message of a dead letter queue as it was consumed first; false passes it over, and it counts as
+	// filtered. nil: messages are what they are. It is called once for each hand-out of a message, concurrently.
+	Reread func(m *Message) (Reread, bool)
 	// Report receives each change of state. It must not block and must not call the task.
 	Report func(State, error)
 	// Outlived is shared by all tasks of the process: deliveries that outlived their task.

@@ -18,6 +18,11 @@ const (
 	stagePut       = "TASK_PUT"
 )
 
+// ErrorStages gives the names of all stages at which a record can be given up.
+func ErrorStages() []string {
+	return []string{stageKey, stageValue, stageHeader, stageTransform, stagePut}
+}
+
 // stageError is what failed on the way from bytes to the sink.
 type stageError struct {
 	stage, class string
@@ -38,9 +43,26 @@ type runner struct {
 	waits   waits
 }
 
+// reread looks behind a message of a dead letter queue; false passes it over.
+func (r *runner) reread(it *item) bool {
+	if r.Reread == nil {
+		return true
+	}
+	first, ok := r.Reread(&it.Message)
+	it.reread = &first
+	return ok
+}
+
 // convert turns a message into a record: key, value, headers, then the transforms, each tried
 // again as errors.retry.* says. A nil record was filtered by a transform.
-func (r *runner) convert(ctx context.Context, m *Message) (*connector.Record, *stageError) {
+func (r *runner) convert(ctx context.Context, it *item) (*connector.Record, *stageError) {
+	if !r.reread(it) {
+		return nil, nil
+	}
+	m := &it.Message
+	if it.reread != nil {
+		m = &it.reread.Message
+	}
 	rec := &connector.Record{
 		Topic: m.Topic, Partition: m.ID,
 		Origin: connector.Origin{Topic: m.Topic, Partition: m.ID, Offset: m.Offset, Key: m.Key, Value: m.Value},
@@ -48,18 +70,18 @@ func (r *runner) convert(ctx context.Context, m *Message) (*connector.Record, *s
 	if m.Timestamp >= 0 {
 		rec.Timestamp = time.UnixMilli(m.Timestamp).UTC()
 	}
-	err := r.attempt(ctx, m, stageKey, r.Pipeline.Key.Class, func() (err error) {
+	err := r.attempt(ctx, it, stageKey, r.Pipeline.Key.Class, func() (err error) {
 		rec.Key, err = r.Pipeline.Key.Converter.Convert(ctx, m.Topic, m.Headers, m.Key)
 		return err
 	})
 	if err == nil {
-		err = r.attempt(ctx, m, stageValue, r.Pipeline.Value.Class, func() (err error) {
+		err = r.attempt(ctx, it, stageValue, r.Pipeline.Value.Class, func() (err error) {
 			rec.Value, err = r.Pipeline.Value.Converter.Convert(ctx, m.Topic, m.Headers, m.Value)
 			return err
 		})
 	}
 	if err == nil && r.Pipeline.Header.Converter != nil && len(m.Headers) > 0 {
-		err = r.attempt(ctx, m, stageHeader, r.Pipeline.Header.Class, func() error {
+		err = r.attempt(ctx, it, stageHeader, r.Pipeline.Header.Class, func() error {
 			rec.Headers = make([]connector.Header, len(m.Headers))
 			for i, h := range m.Headers {
 				v, err := r.Pipeline.Header.Converter.ConvertHeader(m.Topic, h.Key, h.Value)
@@ -76,13 +98,23 @@ func (r *runner) convert(ctx context.Context, m *Message) (*connector.Record, *s
 			break
 		}
 		step := &r.Pipeline.Steps[i]
-		err = r.attempt(ctx, m, stageTransform, step.Class, func() (err error) {
+		err = r.attempt(ctx, it, stageTransform, step.Class, func() (err error) {
 			rec, err = step.apply(rec)
 			return err
 		})
 	}
 	if err != nil {
 		return nil, err
+	}
+	return rec, nil
+}
+
+// Convert takes one message through the pipeline, once: for showing it. A nil record was filtered by a transform.
+func (p *Pipeline) Convert(ctx context.Context, m *Message) (*connector.Record, error) {
+	r := runner{Config: &Config{Pipeline: *p}, metrics: new(Metrics)}
+	rec, err := r.convert(ctx, &item{Message: *m})
+	if err != nil {
+		return nil, fmt.Errorf("%s (%s): %w", err.stage, err.class, err.err)
 	}
 	return rec, nil
 }
@@ -108,13 +140,13 @@ const firstRetryDelay = 300 * time.Millisecond
 // attempt runs one operation, again and again while it fails with a Retryable error and
 // errors.retry.timeout has not passed. The waits are Kafka Connect's: 300 ms doubled each time, and
 // past errors.retry.delay.max.ms a random part of that.
-func (r *runner) attempt(ctx context.Context, m *Message, stage, class string, op func() error) *stageError {
+func (r *runner) attempt(ctx context.Context, it *item, stage, class string, op func() error) *stageError {
 	err := op()
 	if err == nil {
 		return nil
 	}
 	start, settings := time.Now(), &r.Settings
-	defer r.waits.end(m)
+	defer r.waits.end(&it.Message)
 	for k := 0; ; k++ {
 		r.metrics.Failures.Add(1)
 		if c, _ := connector.Classify(err); c != connector.ClassRetryable {
@@ -128,7 +160,7 @@ func (r *runner) attempt(ctx context.Context, m *Message, stage, class string, o
 		if settings.ErrorRetryTimeout >= 0 {
 			wait = min(wait, left)
 		}
-		r.waits.note(m, fmt.Errorf("%s: %w", stage, err), wait)
+		r.waits.note(&it.Message, fmt.Errorf("%s: %w", stage, err), wait)
 		if !sleep(ctx, wait) {
 			return &stageError{stage, class, connector.Retryable(fmt.Errorf("%w (stopped while waiting to try again)", err))}
 		}

@@ -4,12 +4,26 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/stepconnect/stepconnect/connector"
 )
+
+// ErrorHeaderPrefix begins the names of Kafka Connect's error context headers (KIP-298).
+const ErrorHeaderPrefix = "__connect.errors."
+
+// AttemptsHeader tells in a dead letter that a replay has written how often the record was given up; Kafka Connect
+// has no such header.
+const AttemptsHeader = "__stepconnect.errors.attempts"
+
+// Reread is a message of a dead letter queue as it was consumed first.
+type Reread struct {
+	Message
+	Attempts int // how often it was given up
+}
 
 // errStopped says that the task ended before the fate of a record was known: it is not settled.
 var errStopped = errors.New("task stopped before the record was settled")
@@ -27,7 +41,7 @@ func (r *runner) giveUp(ctx context.Context, it *item, cause *stageError) error 
 	r.metrics.LastError.Store(time.Now().UnixMilli())
 	if s.LogErrors {
 		r.metrics.Logged.Add(1)
-		r.Log.ErrorContext(ctx, errorLine(r.Config, it, cause), "error", cause.err)
+		r.Log.ErrorContext(ctx, errorLine(r.Config, &it.first().Message, cause), "error", cause.err)
 	}
 	failure := &Failure{Partition: it.Partition, Offset: it.Offset, Stage: cause.stage, Class: cause.class, Err: cause.err}
 	if r.dlq != nil {
@@ -53,15 +67,16 @@ func (r *runner) giveUp(ctx context.Context, it *item, cause *stageError) error 
 // deadLetter writes the record as consumed, with the error's context, until it is durable. What the
 // brokers refuse for its size goes again without the stack trace, then without any context.
 func (r *runner) deadLetter(ctx context.Context, it *item, cause *stageError) error {
+	first := it.first()
 	context := []connector.RawHeader(nil)
 	if r.Settings.DeadLetterContext {
-		context = contextHeaders(r.Config, it, cause)
+		context = contextHeaders(r.Config, first, cause)
 	}
 	defer r.waits.end(&it.Message)
 	for backoff := r.Settings.RetryBackoff; ; {
 		m := Outgoing{
 			Topic: r.Settings.DeadLetterTopic, Key: it.Key, Value: it.Value, Timestamp: it.Timestamp,
-			Headers: append(append(make([]connector.RawHeader, 0, len(it.Headers)+len(context)), it.Headers...), context...),
+			Headers: append(append(make([]connector.RawHeader, 0, len(first.Headers)+len(context)), first.Headers...), context...),
 		}
 		r.metrics.DLQRequests.Add(1)
 		err := r.dlq.Produce(ctx, m)
@@ -77,35 +92,38 @@ func (r *runner) deadLetter(ctx context.Context, it *item, cause *stageError) er
 			}
 			r.metrics.Retries[OpDeadLetter].Add(1)
 			backoff = min(2*backoff, r.Settings.RetryBackoffMax)
-		case class == connector.ClassRejected && len(context) > 1:
-			context = context[:len(context)-1]
-			if len(context) < contextHeaderCount-1 {
-				context = nil
-			}
-		case class == connector.ClassRejected && len(context) == 1:
-			context = nil
+		case class == connector.ClassRejected && len(context) > 0:
+			context = shorter(context)
 		default:
 			return err
 		}
 	}
 }
 
-const contextHeaderCount = 10
+// shorter leaves the stack trace out, and then everything.
+func shorter(context []connector.RawHeader) []connector.RawHeader {
+	at := slices.IndexFunc(context, func(h connector.RawHeader) bool { return h.Key == ErrorHeaderPrefix+"exception.stacktrace" })
+	if at < 0 {
+		return nil
+	}
+	return slices.Delete(slices.Clone(context), at, at+1)
+}
 
-// contextHeaders are the headers of Kafka Connect's DeadLetterQueueReporter, in its order.
-func contextHeaders(cfg *Config, it *item, cause *stageError) []connector.RawHeader {
+// contextHeaders are the headers of Kafka Connect's DeadLetterQueueReporter, in its order; of a dead letter that was
+// read again those of its first place, and the number of attempts.
+func contextHeaders(cfg *Config, first *Reread, cause *stageError) []connector.RawHeader {
 	class := exceptionClass(cause)
 	text := func(key, value string) connector.RawHeader {
-		return connector.RawHeader{Key: "__connect.errors." + key, Value: []byte(value)}
+		return connector.RawHeader{Key: ErrorHeaderPrefix + key, Value: []byte(value)}
 	}
 	stageClass := cause.class
 	if cause.stage == stagePut {
 		stageClass = "org.apache.kafka.connect.sink.SinkTask"
 	}
-	return []connector.RawHeader{
-		text("topic", it.Topic),
-		text("partition", strconv.Itoa(int(it.ID))),
-		text("offset", strconv.FormatInt(it.Offset, 10)),
+	headers := []connector.RawHeader{
+		text("topic", first.Topic),
+		text("partition", strconv.Itoa(int(first.ID))),
+		text("offset", strconv.FormatInt(first.Offset, 10)),
 		text("connector.name", cfg.Connector),
 		text("task.id", strconv.Itoa(cfg.ID)),
 		text("stage", cause.stage),
@@ -114,6 +132,10 @@ func contextHeaders(cfg *Config, it *item, cause *stageError) []connector.RawHea
 		text("exception.message", exceptionMessage(cause.err)),
 		text("exception.stacktrace", stackTrace(class, cause.err)),
 	}
+	if first.Attempts > 0 {
+		headers = append(headers, connector.RawHeader{Key: AttemptsHeader, Value: []byte(strconv.Itoa(first.Attempts + 1))})
+	}
+	return headers
 }
 
 // exceptionClass names the Java exception that Kafka Connect's users know for an error; an error can
@@ -156,7 +178,7 @@ func stackTrace(class string, err error) string {
 }
 
 // errorLine is the message of Kafka Connect's LogReporter.
-func errorLine(cfg *Config, it *item, cause *stageError) string {
+func errorLine(cfg *Config, it *Message, cause *stageError) string {
 	line := fmt.Sprintf("Error encountered in task %s-%d. Executing stage '%s' with class '%s'", cfg.Connector, cfg.ID, cause.stage, cause.class)
 	if !cfg.Settings.LogMessages {
 		return line + "."

@@ -28,7 +28,7 @@ func (r *runner) prepare(ctx context.Context, d *delivery) prepared {
 	kept := make([]*connector.Record, 0, len(d.items))
 	byRecord := make(map[*connector.Record]*item, len(d.items))
 	for _, it := range d.items {
-		rec, cause := r.convert(ctx, &it.Message)
+		rec, cause := r.convert(ctx, it)
 		switch {
 		case cause != nil && ctx.Err() != nil:
 			out.err = errStopped

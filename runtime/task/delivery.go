@@ -19,12 +19,21 @@ type item struct {
 	owner  *delivery         // the recovered batch that it belongs to, nil for none
 	alone  bool              // handed out by itself, and needs no intent: its batch of one is recognised by its name
 	record *connector.Record // once converted
+	reread *Reread           // the message as it was consumed first, when this is a dead letter
+}
+
+// first gives the message as it was consumed first.
+func (it *item) first() *Reread {
+	if it.reread != nil {
+		return it.reread
+	}
+	return &Reread{Message: it.Message}
 }
 
 // forget lets go of the message's bytes: items live in one piece of memory per poll, and one that waits
 // long must not keep those of its neighbours.
 func (it *item) forget() {
-	it.Key, it.Value, it.Headers, it.record = nil, nil, nil, nil
+	it.Key, it.Value, it.Headers, it.record, it.reread = nil, nil, nil, nil, nil
 }
 
 // delivery is a set of messages that go together: first as the scheduler took them, then,
