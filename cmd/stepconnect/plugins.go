@@ -6,6 +6,7 @@ import (
 	"github.com/stepconnect/stepconnect/connector"
 	"github.com/stepconnect/stepconnect/connector/avro"
 	"github.com/stepconnect/stepconnect/connector/file"
+	"github.com/stepconnect/stepconnect/connector/glue"
 	"github.com/stepconnect/stepconnect/connector/json"
 	"github.com/stepconnect/stepconnect/connector/primitive"
 	"github.com/stepconnect/stepconnect/connector/stepfunctions"
@@ -17,7 +18,7 @@ import (
 func plugins() connector.Plugins {
 	p := connector.Plugins{
 		Sinks:      []connector.Connector{stepfunctions.Connector{}, file.New(version, os.Stdout)},
-		Converters: append([]connector.ConverterPlugin{avro.Plugin(), json.Plugin()}, primitive.Plugins()...),
+		Converters: append([]connector.ConverterPlugin{avro.Plugin(), glue.Plugin(), json.Plugin()}, primitive.Plugins()...),
 		Transforms: transform.Transforms(),
 		Predicates: transform.Predicates(),
 	}

@@ -220,9 +220,6 @@ func (f *failure) transient() bool {
 	return f.status >= 200 && f.status <= 299 // an answer that broke off, or was no schema
 }
 
-// errUnknown marks the answer that a schema does not exist.
-var errUnknown = errors.New("not found")
-
 // classified maps what a registry said to a class. Only a clear no is Rejected: all else may
 // heal, when the registry or the configuration does.
 func (f *failure) classified(what string) error {
@@ -233,7 +230,7 @@ func (f *failure) classified(what string) error {
 	switch f.status {
 	case http.StatusNotFound:
 		return connector.Rejected(fmt.Errorf("%s does not know %s (%s): it was deleted, or the record was written with another registry; see %s: %w",
-			at, what, f.message(), keyURL, errUnknown))
+			at, what, f.message(), keyURL, ErrUnknown))
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return connector.Retryable(fmt.Errorf("%s refused %s with status %d (%s): check %s and %s, or %s and %s",
 			at, what, f.status, f.message(), keyBasicSource, keyUserInfo, keyBearerSource, keyBearerToken))

@@ -25,6 +25,12 @@ func Compile(schemaJSON string, refs ...string) (*Program, error) {
 	return compile(schemaJSON, refs, false)
 }
 
+// CompileNamed is Compile for a schema without references; fullNames names the branches of a union by the full names of
+// their types (enhanced.avro.schema.support).
+func CompileNamed(schemaJSON string, fullNames bool) (*Program, error) {
+	return compile(schemaJSON, nil, fullNames)
+}
+
 // compile is Compile; fullNames names the branches of a union by the full names of their types
 // (enhanced.avro.schema.support).
 func compile(text string, refs []string, fullNames bool) (*Program, error) {

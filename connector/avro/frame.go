@@ -3,6 +3,7 @@ package avro
 import (
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 
 	"github.com/stepconnect/stepconnect/connector"
@@ -18,6 +19,9 @@ const (
 const (
 	magicID   = 0x00 // 4 bytes follow: the id, big endian
 	magicGUID = 0x01 // 16 bytes follow: the GUID
+	magicGlue = 0x03 // of AWS Glue's prefix, which another converter reads
+
+	gluePrefix = 18
 )
 
 // schemaID refers to a schema of a registry, by number or, when guid is not "", by GUID.
@@ -50,6 +54,11 @@ func frame(headers []connector.RawHeader, name string, data []byte) (schemaID, [
 		}
 	}
 	if len(data) == 0 || data[0] != magicID {
+		if len(data) >= gluePrefix && data[0] == magicGlue {
+			//nolint:staticcheck // the words that users of Confluent's serdes know
+			return schemaID{}, nil, errors.New("Unknown magic byte! The data begins with 0x03: it was written with the AWS Glue Schema Registry; " +
+				"set the converter to com.amazonaws.services.schemaregistry.kafkaconnect.AWSKafkaAvroConverter")
+		}
 		first := "it is empty"
 		if len(data) > 0 {
 			first = fmt.Sprintf("its first byte is 0x%02x", data[0])

@@ -33,6 +33,7 @@ func TestTheSchemaOfAMessageIsFound(t *testing.T) {
 		"a header with an unknown magic byte": {header(headerValueSchema, 2, 0, 0, 0, 9), []byte{7}, schemaID{}, nil, "Unknown magic byte!"},
 		"an empty header":                     {[]connector.RawHeader{{Key: headerValueSchema, Value: []byte{}}}, []byte{7}, schemaID{}, nil, "too few"},
 		"JSON":                                {nil, []byte(`{"a":1}`), schemaID{}, nil, "Unknown magic byte! The data does not begin with 0x00 and a schema id, its first byte is 0x7b"},
+		"a prefix of AWS Glue":                {nil, append([]byte{3, 0}, guid...), schemaID{}, nil, "set the converter to com.amazonaws.services.schemaregistry.kafkaconnect.AWSKafkaAvroConverter"},
 		"no byte":                             {nil, []byte{}, schemaID{}, nil, "Unknown magic byte!"},
 		"too few bytes":                       {nil, []byte{0, 0, 0, 1}, schemaID{}, nil, "too few"},
 	}

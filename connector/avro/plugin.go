@@ -39,13 +39,19 @@ const (
 // form (apicurio.registry.as-confluent) over Apicurio's ccompat API. Converters that it makes with
 // equal settings share one registry client and one cache.
 func Plugin() connector.ConverterPlugin {
-	p := &pool{shared: map[string]*member{}}
+	shared, calls := &Shared[*registry]{}, &callMetrics{}
 	build := func(v config.Values, isKey bool) (connector.Converter, error) {
 		s, err := newSettings(v)
 		if err != nil {
 			return nil, err
 		}
-		r, release, err := p.take(s)
+		r, release, err := shared.Take(s.fingerprint(), func() (*registry, error) {
+			r, err := newRegistry(s)
+			if err == nil {
+				r.client.watch = calls.ended
+			}
+			return r, err
+		})
 		if err != nil {
 			return nil, err
 		}
@@ -63,7 +69,7 @@ func Plugin() connector.ConverterPlugin {
 		},
 		Config:  definition(),
 		New:     build,
-		Measure: p.calls.measure,
+		Measure: calls.measure,
 	}
 }
 

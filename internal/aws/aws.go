@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -177,6 +178,11 @@ func operation(r *http.Request) string {
 // SetDial replaces how connections are made; for tests that answer for other hosts.
 func (t *Transport) SetDial(dial func(ctx context.Context, network, addr string) (net.Conn, error)) {
 	t.usual.DialContext, t.beyond.DialContext = dial, dial
+}
+
+// SetProxy sends all calls through an HTTP proxy, whatever the environment says.
+func (t *Transport) SetProxy(proxy *url.URL) {
+	t.usual.Proxy, t.beyond.Proxy = http.ProxyURL(proxy), http.ProxyURL(proxy)
 }
 
 // CloseIdleConnections closes the connections that no call uses.

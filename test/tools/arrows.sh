@@ -67,6 +67,8 @@ runtime/secret             github.com/aws/aws-sdk-go-v2/service/ssm             
 connector/stepfunctions    github.com/aws/aws-sdk-go-v2/service/secretsmanager        deny
 runtime/x                  ./runtime/secret                                           deny
 cmd/stepconnect            ./runtime/secret                                           allow
+connector/glue             github.com/aws/aws-sdk-go-v2/service/glue                  allow
+connector/stepfunctions    github.com/aws/aws-sdk-go-v2/service/glue                  deny
 runtime/kafka              github.com/aws/aws-msk-iam-sasl-signer-go/signer           allow
 connector/stepfunctions    github.com/aws/aws-msk-iam-sasl-signer-go/signer           deny
 api                        github.com/go-chi/chi/v5                                   allow

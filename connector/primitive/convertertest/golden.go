@@ -200,3 +200,23 @@ func describeError(err error) []string {
 }
 
 func lines(text string) []string { return strings.Split(text, "\n") }
+
+// RequireEveryKey fails for each key that a definition declares and no case of the files sets: so a key that is added
+// without a case shows.
+func RequireEveryKey(t *testing.T, d *config.Def, files ...string) {
+	t.Helper()
+	set := map[string]bool{"converter.type": true} // the host's
+	for _, file := range files {
+		for _, c := range load(t, file) {
+			for _, line := range c.config {
+				key, _, _ := strings.Cut(line, "=")
+				set[key] = true
+			}
+		}
+	}
+	for _, k := range d.Infos() {
+		if !set[k.Name] {
+			t.Errorf("no case of %v sets %s", files, k.Name)
+		}
+	}
+}
