@@ -226,6 +226,10 @@ func settings(b *blueprint, worker config.Values) task.Settings {
 	if v.String("ordering") == "partition" {
 		s.Ordering = task.ByPartition
 	}
+	if s.TolerateAll && config.Trim(b.raw["errors.retry.timeout"]) == "" {
+		// A schema registry that is down must not drain a topic into the dead letter queue (docs/adr/20261128-passing-failures-are-no-dead-letters.md).
+		s.ErrorRetryTimeout = -1
+	}
 	return s
 }
 

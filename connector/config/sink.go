@@ -104,7 +104,7 @@ func errorKeys() []Key {
 		return Key{Name: name, Type: t, Default: def, Importance: Medium, Group: "Error Handling", Width: w, DisplayName: display, Doc: doc}
 	}
 	keys := []Key{
-		k("errors.retry.timeout", "Retry Timeout for Errors", Long, 0, WidthMedium, "How long a failed conversion or transformation is tried again; 0 is not at all, -1 without limit."),
+		k("errors.retry.timeout", "Retry Timeout for Errors", Long, 0, WidthMedium, "How long a conversion or transformation that failed in passing is tried again; 0 is not at all, -1 without limit. Where it is not set and errors.tolerance is all, it is without limit: a schema registry that is down must not send a topic to the dead letter queue."),
 		k("errors.retry.delay.max.ms", "Maximum Delay Between Retries for Errors", Long, 60000, WidthMedium, "Longest wait between two tries of a failed conversion or transformation."),
 		k("errors.tolerance", "Error Tolerance", String, "none", WidthShort, "What happens to a record that can never be delivered: none fails the task, all goes on without the record."),
 		k("errors.log.enable", "Log Errors", Boolean, false, WidthShort, "Whether each failed record is logged, tolerated ones included."),

@@ -54,6 +54,10 @@ func badRegistries() []badRegistry {
 		{"a registry that fails", failed, []string{"partition 0, offset ", "KEY_CONVERTER", "status 500 (Error in the backend data store; error code 50001)"}, none, false, broken},
 		{"a registry that is down at the start, with errors.retry.timeout=-1", warned, []string{"offset 0", "cannot be reached for schema id 1"}, patient, false, down},
 		{"a registry that goes down later, with errors.retry.timeout=-1", warned, []string{"offset 3", "cannot be reached for schema id 3"}, patient, true, down},
+		{"a registry that is down, with errors.tolerance=all and a dead letter queue", warned, []string{"offset 0", "cannot be reached for schema id 1"},
+			func(t *testing.T) map[string]string { return withDLQ(t, "all") }, false, down},
+		{"a registry that fails, with errors.tolerance=all and a dead letter queue", warned, []string{"offset 0", "status 500 (Error in the backend data store"},
+			func(t *testing.T) map[string]string { return withDLQ(t, "all") }, false, broken},
 		{"a registry that is down, with errors.tolerance=all, a dead letter queue and errors.retry.timeout=-1", warned, []string{"offset 0", "cannot be reached for schema id 1"},
 			func(t *testing.T) map[string]string {
 				m := withDLQ(t, "all")
@@ -105,11 +109,13 @@ func TestARegistryThatGivesNoSchemaLosesNothing(t *testing.T) {
 	}
 }
 
-// TestARegistryThatIsDownFillsTheDeadLetterQueueUnderToleranceAll is Kafka Connect's rule: errors.retry.timeout=0
+// TestARegistryThatIsDownFillsTheDeadLetterQueueUnderToleranceAll is Kafka Connect's rule, for who asks for it: errors.retry.timeout=0
 // tries a conversion once, whatever the reason.
 func TestARegistryThatIsDownFillsTheDeadLetterQueueUnderToleranceAll(t *testing.T) {
 	t.Parallel()
-	x, r := newRegistryTrial(t, registry.Options{}, withDLQ(t, "all"))
+	settings := withDLQ(t, "all")
+	settings["errors.retry.timeout"] = "0"
+	x, r := newRegistryTrial(t, registry.Options{}, settings)
 	x.send(x.good(1), x.good(2))
 	r.SetFault(func(*http.Request) registry.Fault { return registry.Fault{Down: true} })
 	x.create(nil)
