@@ -124,7 +124,9 @@ func produceError(topic string, err error) error {
 	}
 	err = fmt.Errorf("write to topic %s: %w", topic, err)
 	switch code := codeOf(err); {
-	case code == ck.ErrMsgSizeTooLarge, code == ck.ErrInvalidMsgSize, code == ck.ErrRecordListTooLarge, code == ck.ErrInvalidRecord:
+	case code == ck.ErrMsgSizeTooLarge:
+		return connector.Rejected(fmt.Errorf("%w: the limits are max.message.bytes of the topic and max.request.size of the producer", err))
+	case code == ck.ErrInvalidMsgSize, code == ck.ErrRecordListTooLarge, code == ck.ErrInvalidRecord:
 		return connector.Rejected(err)
 	case passing(code):
 		return connector.Retryable(err)

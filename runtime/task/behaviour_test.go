@@ -168,12 +168,25 @@ func TestUnderToleranceAllGoodRecordsAreDeliveredAndPoisonGoesToTheQueueWithItsC
 				r.Fatalf("dead letter %+v is not the record as consumed", m)
 			}
 		}
-		m := r.queue.messages[0]
-		got := ""
-		for _, h := range m.Headers {
-			got += h.Key + "=" + string(h.Value) + "\n"
+		letters := map[string]bool{}
+		for _, m := range r.queue.messages {
+			letters[string(m.Value)] = true
+			requireContext(r, m)
 		}
-		want := `__connect.errors.topic=t
+		if len(letters) != 500 {
+			r.Errorf("%d different dead letters, want 500", len(letters))
+		}
+	})
+}
+
+// requireContext fails unless a dead letter has the headers that Kafka Connect writes, and no other.
+func requireContext(r *trial, m Outgoing) {
+	r.Helper()
+	got := ""
+	for _, h := range m.Headers {
+		got += h.Key + "=" + string(h.Value) + "\n"
+	}
+	want := `__connect.errors.topic=t
 __connect.errors.partition=0
 __connect.errors.offset=` + strings.TrimPrefix(string(m.Value), "v") + `
 __connect.errors.connector.name=c
@@ -182,9 +195,30 @@ __connect.errors.stage=VALUE_CONVERTER
 __connect.errors.class.name=com.example.Converter
 __connect.errors.exception.class.name=org.apache.kafka.connect.errors.DataException
 __connect.errors.exception.message=not a value
+__connect.errors.exception.stacktrace=org.apache.kafka.connect.errors.DataException: not a value
 `
-		if !strings.HasPrefix(got, want) || !strings.Contains(got, "__connect.errors.exception.stacktrace=org.apache.kafka.connect.errors.DataException: not a value") {
-			r.Errorf("context headers:\n%s\nwant\n%s", got, want)
+	if !strings.HasPrefix(got, want) || len(m.Headers) != 10 {
+		r.Errorf("context headers:\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestADeadLetterThatIsTooLargeWithoutAnyContextFailsTheTaskNamingTheLimit(t *testing.T) {
+	try(t, func(r *trial) {
+		everySecondIsPoison(r)
+		r.cfg.Settings.TolerateAll, r.cfg.Settings.DeadLetterTopic, r.cfg.Settings.DeadLetterContext = true, "dlq", true
+		r.queue.setFail(func(Outgoing) error {
+			return connector.Rejected(errors.New("larger than max.message.bytes=100 of topic dlq"))
+		})
+		r.group.append(part0, "k", 0)
+		r.group.append(part0, "k", 0)
+	}, func(r *trial) {
+		settle(5 * time.Second)
+		state, err := r.state()
+		if state != "FAILED" || !errors.Is(err, ErrNotDeadLettered) || !strings.Contains(err.Error(), "max.message.bytes=100 of topic dlq") {
+			r.Fatalf("state %s, %v", state, err)
+		}
+		if at := r.committed(part0); at > 1 {
+			r.Errorf("committed %d, past the record whose copy is nowhere", at)
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -54,12 +55,18 @@ func (p *process) kill(g *memoryGroup) {
 // TestNothingIsLostDoubledOrOvertakenWhateverHappens runs random histories of deliveries, failures,
 // rebalances, kills and orderly restarts, with batch sizes that change from process to process.
 func TestNothingIsLostDoubledOrOvertakenWhateverHappens(t *testing.T) {
-	runs := scale.N(300, 100_000)
-	for seed := range uint64(runs) {
-		synctest.Test(t, func(t *testing.T) { simulate(t, seed) })
-		if t.Failed() {
-			t.Fatalf("seed %d", seed)
-		}
+	runs := uint64(scale.N(5_000, 100_000))
+	shards := uint64(runtime.GOMAXPROCS(0))
+	for shard := range shards {
+		t.Run(fmt.Sprintf("part %d", shard), func(t *testing.T) {
+			t.Parallel()
+			for seed := shard; seed < runs; seed += shards {
+				synctest.Test(t, func(t *testing.T) { simulate(t, seed) })
+				if t.Failed() {
+					t.Fatalf("seed %d", seed)
+				}
+			}
+		})
 	}
 }
 
