@@ -247,6 +247,9 @@ func (h *Herder) DeadLetter(ctx context.Context, name string, partition int32, o
 		d.Headers = append(d.Headers, LetterHeaderSize{clipText(c.Key), len(c.Value)})
 	}
 	d.Record, err = h.show(ctx, b, &l)
+	if err == nil && !json.Valid(d.Record) {
+		err = fmt.Errorf("sink %s shows the record as what is no JSON", b.plugin.info.Class)
+	}
 	if err != nil {
 		d.Record, d.RecordError = nil, clipText(err.Error())
 	}

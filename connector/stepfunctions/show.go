@@ -29,5 +29,13 @@ func (Connector) Show(cfg config.Values, r *connector.Record) (json.RawMessage, 
 	case c.Operation == debezium.Tombstone:
 		return json.RawMessage(`{"operation":"tombstone"}`), nil
 	}
-	return set.input.appendChange(nil, r, &c, nil)
+	literal, err := set.input.appendChange([]byte{'"'}, r, &c, nil)
+	if err != nil {
+		return nil, err
+	}
+	var text string
+	if err := json.Unmarshal(append(literal, '"'), &text); err != nil {
+		return nil, err
+	}
+	return json.RawMessage(text), nil
 }

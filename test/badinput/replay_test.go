@@ -18,6 +18,7 @@ func TestDeadLettersAreReplayedOverTheRESTAPI(t *testing.T) {
 	t.Parallel()
 	settings := withDLQ(t, "all")
 	settings["columns.mask"] = "clientes.nome"
+	settings["max.in.flight"] = "1" // the queue in the order of the topic
 	x, r := newRegistryTrial(t, registry.Options{}, settings)
 	late := func(id int64, name string) broker.Record {
 		good := x.value(id, name, nil)
