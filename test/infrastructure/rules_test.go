@@ -1,16 +1,17 @@
 package infrastructure
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-
-	"encoding/json"
 
 	"github.com/stepconnect/stepconnect/test/stack"
 )
@@ -241,5 +242,39 @@ func TestBothKindsOfAMachineAreOneDefinition(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, kinds); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestWhatIsWatchedOfStepconnectIsWhatItWrites holds the alarms and the dashboard to the generated table of metrics.
+func TestWhatIsWatchedOfStepconnectIsWhatItWrites(t *testing.T) {
+	document, err := os.ReadFile("../../docs/METRICS.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(document), "\n## CloudWatch\n")
+	written := map[string]string{} // dimension by name
+	for _, m := range regexp.MustCompile("(?m)^\\| `(\\w+)` \\| \\w+ \\| (\\w+) \\|").FindAllStringSubmatch(table, -1) {
+		written[m[1]] = m[2]
+	}
+	tpl := load(t, "monitoring")
+	watched := 0
+	check := func(at, metric, dimension string) {
+		watched++
+		if written[metric] != dimension {
+			t.Errorf("%s watches %s of %s; docs/METRICS.md has it of %q", at, metric, dimension, written[metric])
+		}
+	}
+	for id, r := range tpl.Resources {
+		if r.Properties["Namespace"] == "StepConnect" {
+			d := listOf(r.Properties["Dimensions"])[0].(map[string]any)
+			check(id, r.Properties["MetricName"].(string), d["Name"].(string))
+		}
+	}
+	body := tpl.Resources["Dashboard"].Properties["DashboardBody"].(map[string]any)["Fn::Sub"].([]any)[0].(string)
+	for _, m := range regexp.MustCompile(`\["StepConnect","(\w+)","(\w+)"`).FindAllStringSubmatch(body, -1) {
+		check("Dashboard", m[1], m[2])
+	}
+	if watched < 15 {
+		t.Errorf("only %d metrics are watched", watched)
 	}
 }
