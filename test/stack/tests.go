@@ -155,7 +155,7 @@ func privately(t testing.TB, open func(context.Context, *setup) (*Server, error)
 }
 
 // Tools gives a folder of programs that check and try the files of configs: aws, cfn-lint, and a python3 that knows
-// sqlglot.
+// sqlfluff.
 func Tools(t testing.TB) string {
 	t.Helper()
 	ctx, s := private(t)
