@@ -10,8 +10,8 @@
 --
 -- What flows through without a restart of anything: a new nullable column (or one with a DEFAULT), a column that
 -- becomes nullable, one that is dropped, one that is widened where Avro can promote it. The registry refuses the
--- rest (BACKWARD), and Debezium's task stops before it writes: a NOT NULL column without a DEFAULT, another scale of
--- a decimal, another type. The destination keeps columns that it does not know in `extra` until a migration adds them;
+-- rest (BACKWARD), and Debezium's task stops before it writes: a NOT NULL column without a DEFAULT, another type. Which
+-- is which, and what the destination makes of it: README.md. The destination keeps columns that it does not know in `extra` until a migration adds them;
 -- a column it requires must not be dropped before 0002_tables.sql and 0004_apply.sql no longer require it.
 SET NOCOUNT ON;
 SET XACT_ABORT ON;
