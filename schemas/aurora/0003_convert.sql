@@ -37,9 +37,9 @@ BEGIN
   WHEN 'timestamp without time zone', 'time without time zone', 'date' THEN
     RETURN to_jsonb(consorcio.iso(v_text, 0, 6));
   WHEN 'double precision' THEN
-    -- JSONata writes 15 digits of a double; the state machine sends the rest of longer ones as lo.
+    -- JSONata writes 15 digits of a double; the state machine sends the rest of longer ones as lo, and half of the largest.
     IF jsonb_typeof(p_value) = 'object' THEN
-      RETURN to_jsonb((p_value ->> 'hi')::float8 + (p_value ->> 'lo')::float8);
+      RETURN to_jsonb(((p_value ->> 'hi')::float8 + (p_value ->> 'lo')::float8) * coalesce((p_value ->> 'times')::float8, 1));
     END IF;
     RETURN p_value;
   ELSE

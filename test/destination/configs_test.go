@@ -109,6 +109,9 @@ func TestTheConnectorsFileIsWhatTheConnectorTakes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if cfg["errors.tolerance"] == "all" && cfg["errors.retry.timeout"] != "-1" {
+		t.Errorf("errors.retry.timeout = %q, want -1: while the registry is away, good changes would go to the dead letter queue", cfg["errors.retry.timeout"])
+	}
 	if got, want := values.List("domains"), []string{"clientes", "pedidos", "produtos"}; !slices.Equal(got, want) {
 		t.Errorf("domains %v, want %v", got, want)
 	}

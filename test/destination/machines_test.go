@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -52,8 +53,9 @@ func scenarios() []scenario {
 		return insert("Clientes", cliente(fmt.Sprint(i)).with(column, value), at{1, i})
 	}
 	return []scenario{
-		{name: "clients are applied", machine: "clientes", kind: "STANDARD", input: clientes(bad(1, "score", 0.10000000000000006), bad(2, "score", nil), bad(3, "score", 3)), status: "SUCCEEDED",
-			query: "SELECT string_agg(coalesce(score::text, '∅'), ' ' ORDER BY id) FROM consorcio_api.clientes", want: "0.10000000000000006 ∅ 3"},
+		{name: "clients are applied", machine: "clientes", kind: "STANDARD", input: clientes(bad(1, "score", 0.10000000000000006), bad(2, "score", nil), bad(3, "score", 3),
+			bad(4, "score", math.MaxFloat64), bad(5, "score", -math.MaxFloat64), bad(6, "score", 5e-324)), status: "SUCCEEDED",
+			query: "SELECT string_agg(coalesce(score::text, '∅'), ' ' ORDER BY id) FROM consorcio_api.clientes", want: "0.10000000000000006 ∅ 3 1.7976931348623157e+308 -1.7976931348623157e+308 5e-324"},
 		{name: "one client is applied", machine: "clientes", kind: "EXPRESS", input: clientes(bad(1, "nome", "Zoë 👩‍👩‍👧")), status: "SUCCEEDED",
 			query: "SELECT nome FROM consorcio_api.clientes", want: "Zoë 👩‍👩‍👧"},
 		{name: "what the company does not accept of a client is refused and the rest applied", machine: "clientes", kind: "EXPRESS", status: "SUCCEEDED",

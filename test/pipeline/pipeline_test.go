@@ -114,7 +114,7 @@ func (f *flow) finish(ctx context.Context, t *testing.T, within time.Duration) r
 func (f *flow) refused(ctx context.Context) error {
 	return f.onDestination(ctx, func(db *pgx.Conn) error {
 		var n int
-		if err := db.QueryRow(ctx, "SELECT count(*) FROM consorcio.rejections").Scan(&n); err != nil {
+		if err := db.QueryRow(ctx, "SELECT count(DISTINCT change::json #>> '{key,id}') FROM consorcio.rejections").Scan(&n); err != nil {
 			return err
 		}
 		if n < len(f.company.refused) {

@@ -1,19 +1,9 @@
-// Package vectors sends change events made by Debezium's own classes through a real broker and a real
-// schema registry, and holds the executions that come out against their exact values.
 package vectors
 
 import (
-	"bytes"
 	"context"
-	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
-	"net/http"
-	"net/url"
-	"os"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -28,37 +18,13 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-const folder = "../testdata/vectors"
-
-// manifest is what the vectors' manifest.json tells.
-type manifest struct {
-	Schemas []struct {
-		ID            int
-		Subject, File string
-	}
-	Cases []vector
-}
-
-// vector is one case. Kind is set for events that are no change of a row.
-type vector struct {
-	Name, Topic, Op, Kind string
-	at                    broker.Offset
-	expected              expectation
-}
-
-// expectation is a case's .expected.json.
-type expectation struct {
-	Key   any
-	Value map[string]any
-}
-
 // TestEachVectorComesOutWithItsExactValues produces every case and looks for it: rows as executions,
 // tombstones nowhere, and what is no row change in the dead letter queue.
 func TestEachVectorComesOutWithItsExactValues(t *testing.T) {
 	bootstrap, registry := stack.Kafka(t), stack.Registry(t)
-	m := load(t)
+	m := Load(t)
 	prefix := stack.Name(t) + "."
-	ids := register(t, registry, prefix, m)
+	ids := m.Register(t, registry, prefix)
 	endpoint, err := states.Start(t.Context(), states.Options{Machines: []states.Machine{{Name: "Tudo"}}, Keep: states.KeepInputs})
 	if err != nil {
 		t.Fatal(err)
@@ -86,7 +52,7 @@ func TestEachVectorComesOutWithItsExactValues(t *testing.T) {
 	rows, others := 0, 0
 	for _, c := range m.Cases {
 		switch {
-		case c.isRow():
+		case c.IsRow():
 			rows++
 		case c.Op != "tombstone":
 			others++
@@ -99,85 +65,19 @@ func TestEachVectorComesOutWithItsExactValues(t *testing.T) {
 	}
 	changes := arrived(t, endpoint)
 	for _, c := range m.Cases {
-		t.Run(c.Name, func(t *testing.T) { c.check(t, changes[c.at]) })
+		t.Run(c.Name, func(t *testing.T) { c.check(t, changes[c.At]) })
 	}
 	rejected := deadLetters(t, client, dlq, others)
 	for _, c := range m.Cases {
-		if _, ok := rejected[c.at]; ok != (!c.isRow() && c.Op != "tombstone") {
+		if _, ok := rejected[c.At]; ok != (!c.IsRow() && c.Op != "tombstone") {
 			t.Errorf("%s: in the dead letter queue: %v", c.Name, ok)
 		}
 	}
 	t.Logf("%d cases: %d executions, %d dead letters, %d tombstones", len(m.Cases), rows, others, len(m.Cases)-rows-others)
 }
 
-// isRow tells a change of a row from tombstones and other kinds of events.
-func (c *vector) isRow() bool {
-	return c.Kind == "" && (c.Op == "c" || c.Op == "u" || c.Op == "d" || c.Op == "r")
-}
-
-func load(t *testing.T) *manifest {
-	t.Helper()
-	var m manifest
-	read(t, filepath.Join(folder, "manifest.json"), &m)
-	for i := range m.Cases {
-		c := &m.Cases[i]
-		read(t, filepath.Join(folder, "events", c.Name+".expected.json"), &c.expected)
-	}
-	return &m
-}
-
-func read(t *testing.T, path string, into any) {
-	t.Helper()
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.UseNumber()
-	if err := d.Decode(into); err != nil {
-		t.Fatalf("%s: %v", path, err)
-	}
-}
-
-// register puts the schemas into the registry and maps the ids of the wire bytes to those it gave.
-func register(t *testing.T, registry, prefix string, m *manifest) map[uint32]uint32 {
-	t.Helper()
-	ids := make(map[uint32]uint32)
-	for _, s := range m.Schemas {
-		text, err := os.ReadFile(filepath.Join(folder, s.File))
-		if err != nil {
-			t.Fatal(err)
-		}
-		body, err := json.Marshal(map[string]string{"schema": string(text)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost,
-			registry+"/subjects/"+url.PathEscape(prefix+s.Subject)+"/versions", bytes.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set("Content-Type", "application/vnd.schemaregistry.v1+json")
-		res, err := http.DefaultClient.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var answer struct {
-			ID      uint32
-			Message string
-		}
-		err = json.NewDecoder(res.Body).Decode(&answer)
-		res.Body.Close()
-		if err != nil || res.StatusCode != http.StatusOK {
-			t.Fatalf("registering %s: status %d, %+v, %v", s.File, res.StatusCode, answer, err)
-		}
-		ids[uint32(s.ID)] = answer.ID
-	}
-	return ids
-}
-
 // produce writes the cases in order, each topic with one partition, and gives the topics.
-func produce(t *testing.T, client *kgo.Client, bootstrap, prefix string, m *manifest, ids map[uint32]uint32) []string {
+func produce(t *testing.T, client *kgo.Client, bootstrap, prefix string, m *Manifest, ids IDs) []string {
 	t.Helper()
 	var topics []string
 	seen := make(map[string]bool)
@@ -197,31 +97,13 @@ func produce(t *testing.T, client *kgo.Client, bootstrap, prefix string, m *mani
 				t.Fatal(err)
 			}
 		}
-		at, err := producer.Send(t.Context(), broker.Record{Topic: topic, Key: wire(t, c.Name+".key.avro", ids), Value: wire(t, c.Name+".value.avro", ids)})
+		at, err := producer.Send(t.Context(), broker.Record{Topic: topic, Key: ids.Wire(t, c.Name+".key.avro"), Value: ids.Wire(t, c.Name+".value.avro")})
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.at = at[0]
+		c.At = at[0]
 	}
 	return topics
-}
-
-// wire gives the bytes of a case with the registry's id in them; nil where there are none.
-func wire(t *testing.T, name string, ids map[uint32]uint32) []byte {
-	t.Helper()
-	b, err := os.ReadFile(filepath.Join(folder, "events", name))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	id, ok := ids[binary.BigEndian.Uint32(b[1:5])]
-	if !ok {
-		t.Fatalf("%s names a schema that was not registered", name)
-	}
-	binary.BigEndian.PutUint32(b[1:5], id)
-	return b
 }
 
 // change is one change of an execution input.
@@ -254,24 +136,24 @@ func arrived(t *testing.T, e *states.Endpoint) map[broker.Offset]change {
 
 var operations = map[string]string{"c": "insert", "u": "update", "d": "delete", "r": "snapshot"}
 
-func (c *vector) check(t *testing.T, got change) {
-	if !c.isRow() {
+func (c *Vector) check(t *testing.T, got change) {
+	if !c.IsRow() {
 		if got.Operation != "" {
 			t.Errorf("is no change of a row, but became %+v", got)
 		}
 		return
 	}
-	want := map[string]any{"key": c.expected.Key, "operation": operations[c.Op]}
+	want := map[string]any{"key": c.Expected.Key, "operation": operations[c.Op]}
 	have := map[string]any{"key": got.Key, "operation": got.Operation}
 	for _, part := range []string{"before", "after"} {
-		row, _ := c.expected.Value[part].(map[string]any)
+		row, _ := c.Expected.Value[part].(map[string]any)
 		want[part] = carried(row)
 	}
 	have["before"], have["after"] = got.Before, got.After
 	if d := cmp.Diff(want, have, cmp.Comparer(sameNumber)); d != "" {
 		t.Errorf("differs from what Debezium sent (-want +got):\n%s", d)
 	}
-	source, _ := c.expected.Value["source"].(map[string]any)
+	source, _ := c.Expected.Value["source"].(map[string]any)
 	for _, part := range []string{"commit_lsn", "change_lsn", "event_serial_no"} {
 		if !reflect.DeepEqual(got.Position[part], source[part]) {
 			t.Errorf("position.%s is %v, want %v", part, got.Position[part], source[part])

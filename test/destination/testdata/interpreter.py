@@ -53,6 +53,16 @@ def fifteen(value):
     return value
 
 
+def patient(jsonata):
+    """Gives expressions more than the second that AWS allows: this interpreter is in Python, and shares two cores with all else."""
+
+    def wrapper(expression, *rest, timeout=None, **named):
+        return jsonata(expression, *rest, timeout=timeout and 60 * timeout, **named)
+
+    return wrapper
+
+
+stepfunctions.jsonata.Jsonata.jsonata = staticmethod(patient(stepfunctions.jsonata.Jsonata.jsonata))
 exact_string = Functions._string
 Functions._string = staticmethod(lambda value, prettify: exact_string(fifteen(value), prettify))
 stepfunctions._invoke_resource = invoke
