@@ -67,7 +67,7 @@ func NewHerder(o HerderOptions) *Herder {
 	}
 	h.worker = NewWorker(WorkerOptions{
 		ID: o.WorkerID, Config: o.Config, Plugins: o.Plugins, Providers: o.Providers, Clients: o.Clients,
-		Status: o.StatusLog, Outlived: task.NewOutlived(), Book: h.book, Metrics: o.Metrics, Logger: logger,
+		Status: o.StatusLog, Outlived: task.NewOutlived(), Crowd: new(task.Crowd), Book: h.book, Metrics: o.Metrics, Logger: logger,
 	})
 	h.folder = newFolderWatch(h)
 	o.Metrics.Worker.Files(h.folder.counts)

@@ -28,6 +28,7 @@ type WorkerOptions struct {
 	// Status is the log that statuses are appended to.
 	Status   store.Log
 	Outlived *task.Outlived
+	Crowd    *task.Crowd
 	// Book holds which partitions are adopted.
 	Book    *book
 	Metrics *metric.Metrics

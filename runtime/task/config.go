@@ -30,8 +30,10 @@ type Config struct {
 	Report func(State, error)
 	// Outlived is shared by all tasks of the process: deliveries that outlived their task.
 	Outlived *Outlived
-	Metrics  *Metrics
-	Log      *slog.Logger
+	// Crowd is shared by all tasks of the process: they share what each may hold. nil for a task alone.
+	Crowd   *Crowd
+	Metrics *Metrics
+	Log     *slog.Logger
 }
 
 // Settings are the delivery keys of a connector (group "Delivery" and "Error Handling" of

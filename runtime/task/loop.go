@@ -28,6 +28,7 @@ type loop struct {
 	revoking *revocation
 	outlived map[*delivery]func() // deliveries under way of partitions that are gone, and what tells their end
 
+	jobs      chan job // to workers that have nothing to do
 	messages  chan []Message
 	spare     chan []Message
 	results   chan any // prepared or outcome
@@ -57,7 +58,7 @@ func newLoop(t *Task) *loop {
 	l := &loop{
 		task: t, cfg: &cfg, parts: make(map[Partition]*partition), state: Starting,
 		outlived: make(map[*delivery]func()),
-		messages: make(chan []Message), spare: make(chan []Message, 2), results: make(chan any, 64),
+		jobs:     make(chan job), messages: make(chan []Message), spare: make(chan []Message, 2), results: make(chan any, 64),
 		committed: make(chan commitResult, 1), group: make(chan groupEvent), readErr: make(chan readError),
 		unblocked: make(chan unblock, 1), readerEnd: make(chan error, 1), ended: make(chan struct{}),
 	}
@@ -67,6 +68,7 @@ func newLoop(t *Task) *loop {
 
 // run is the task from the opened sink to the end.
 func (l *loop) run(stop, abort context.Context) error {
+	defer l.cfg.Crowd.join()()
 	work, cut := context.WithCancel(abort) // of the workers: ends when the task is cut short
 	r := &reader{loop: l}
 	l.workers.Add(1)
@@ -202,23 +204,42 @@ func (l *loop) handOut(work context.Context, now time.Time) {
 		if d.batch == nil {
 			l.cfg.Metrics.Stages[Wait].Took(now.Sub(d.items[0].at))
 		}
-		l.workers.Add(1)
-		go l.job(work, d, convert)
+		select {
+		case l.jobs <- job{d, convert}: // to a worker that has nothing to do
+		default:
+			l.workers.Add(1)
+			go l.worker(work, job{d, convert})
+		}
 	}
 }
 
-// job is one worker's turn.
-func (l *loop) job(work context.Context, d *delivery, convert bool) {
+// job is what a worker does: it converts the messages of a delivery, or delivers its records.
+type job struct {
+	delivery *delivery
+	convert  bool
+}
+
+// worker does jobs until the loop has ended. It stays between two of them, because growing a new stack each time
+// costs as much as the scheduler. There are as many as were ever busy at once.
+func (l *loop) worker(work context.Context, j job) {
 	defer l.workers.Done()
-	var result any
-	if convert {
-		result = l.runner.prepare(work, d)
-	} else {
-		result = l.runner.deliver(work, d)
-	}
-	select {
-	case l.results <- result:
-	case <-l.ended:
+	for {
+		var result any
+		if j.convert {
+			result = l.runner.prepare(work, j.delivery)
+		} else {
+			result = l.runner.deliver(work, j.delivery)
+		}
+		select {
+		case l.results <- result:
+		case <-l.ended:
+			return
+		}
+		select {
+		case j = <-l.jobs:
+		case <-l.ended:
+			return
+		}
 	}
 }
 

@@ -175,9 +175,10 @@ func (p *partition) metadata(alone, final bool) (m metadata) {
 // enough to fetch again: half, so that fetching does not flap (invariant 6).
 func (l *loop) over(p *partition) (over, under bool) {
 	s := &l.cfg.Settings
-	records, bytes := l.sched.share(int64(s.MaxPendingRecords)), l.sched.share(s.MaxPendingBytes)
+	records, bytes := l.sched.share(l.cfg.Crowd.share(int64(s.MaxPendingRecords))), l.sched.share(l.cfg.Crowd.share(s.MaxPendingBytes))
 	q, span := p.queue, p.tracker.span()
 	over = int64(q.records) >= records || q.bytes >= bytes || span >= s.MaxUnsettledSpan
+	over = over && len(p.recovering) == 0 // a recovered batch goes only when all of it has been read
 	under = int64(q.records) <= records/2 && q.bytes <= bytes/2 && span <= s.MaxUnsettledSpan*9/10
 	return over, under
 }
