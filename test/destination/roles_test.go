@@ -37,6 +37,7 @@ func TestRolesMayDoWhatTheyAreForAndNothingElse(t *testing.T) {
 		{"consorcio_reader", "SELECT count(*) FROM consorcio.rejections", false},
 		{"consorcio_auditor", "SELECT count(*) FROM consorcio.rejections", true},
 		{"consorcio_auditor", "SELECT count(*) FROM consorcio.checksums", true},
+		{"consorcio_auditor", "SELECT count(checksum) FROM consorcio.content_checksums", true},
 		{"consorcio_auditor", "UPDATE consorcio.clientes SET nome = ''", false},
 	} {
 		t.Run(test.role+" "+test.sql, func(t *testing.T) {

@@ -472,8 +472,8 @@ func loginsAreMade(t *testing.T, tr *trial) {
 			t.Errorf("%s was not sent to psql, or %q is no password of 40 letters and digits:\n%s", login, value.Password, notes)
 		}
 	}
-	if got := strings.Count(notes, "psql -v ON_ERROR_STOP=1 --single-transaction -f schemas/aurora/"); got != 7 {
-		t.Errorf("%d migrations were applied, want 7", got)
+	if got := strings.Count(notes, "psql -v ON_ERROR_STOP=1 --single-transaction -f schemas/aurora/"); got != 8 {
+		t.Errorf("%d migrations were applied, want 8", got)
 	}
 }
 
@@ -505,7 +505,7 @@ func healthIsPublished(t *testing.T, tr *trial) {
 	if got := value("CdcProblems"); got != 2 {
 		t.Errorf("CdcProblems = %v, want 2", got)
 	}
-	if got := value("CdcLatencySeconds"); got != 7 {
+	if got := value("CdcLatencySeconds"); got != 8 {
 		t.Errorf("CdcLatencySeconds = %v, want 7", got)
 	}
 	for name, answer := range map[string]string{

@@ -19,6 +19,7 @@ GRANT EXECUTE ON FUNCTION consorcio.apply_clientes(json, jsonb), consorcio.apply
   consorcio.outbox_published(jsonb) TO consorcio_writer;
 GRANT EXECUTE ON FUNCTION consorcio.outbox_take(int, interval), consorcio.outbox_published(jsonb) TO consorcio_publisher;
 GRANT SELECT ON ALL TABLES IN SCHEMA consorcio TO consorcio_auditor;
-GRANT EXECUTE ON FUNCTION consorcio.rowversion_of(bytea) TO consorcio_auditor;
+GRANT EXECUTE ON FUNCTION consorcio.rowversion_of(bytea), consorcio.utf16le(text), consorcio.decimal_text(numeric, int), consorcio.offset_text(text),
+  consorcio.content_checksum(text) TO consorcio_auditor;
 GRANT USAGE ON SCHEMA consorcio_api TO consorcio_reader;
 GRANT SELECT ON ALL TABLES IN SCHEMA consorcio_api TO consorcio_reader;
