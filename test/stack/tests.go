@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -119,6 +120,17 @@ func PrivateRegistry(t testing.TB) *Server {
 func PrivatePostgres(t testing.TB) *Server {
 	t.Helper()
 	return privately(t, func(ctx context.Context, s *setup) (*Server, error) { return s.postgres(ctx) })
+}
+
+// PrivatePostgres18 starts a PostgreSQL 18 of the test's own, for what newer servers than the machine's may do otherwise. There are
+// binaries of it for Linux on amd64 alone.
+func PrivatePostgres18(t testing.TB) *Server {
+	t.Helper()
+	skipShort(t)
+	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" {
+		t.Skip("needs Linux on amd64: there are no other binaries of PostgreSQL 18 among the test's packages")
+	}
+	return privately(t, func(ctx context.Context, s *setup) (*Server, error) { return s.postgres18(ctx) })
 }
 
 // PrivateMinistack starts an emulator of the test's own that executes state machines; it may be stopped, killed and paused, and
