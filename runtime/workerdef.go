@@ -159,7 +159,7 @@ func distributedKeys() []config.Key {
 	keys := []config.Key{
 		{Name: "group.id", Required: true, Validate: config.NonEmptyString, Group: groupCluster, Doc: "Name of the cluster: its consumer group, which no connector's may be."},
 		interval("session.timeout.ms", 10000, "How long a worker may be silent before its tasks move to others."),
-		interval("heartbeat.interval.ms", 3000, "How often a worker says that it lives."),
+		interval("heartbeat.interval.ms", 1000, "How often a worker says that it lives, and hears that others came or went. Kafka Connect's default is 3000."),
 		interval("rebalance.timeout.ms", 60000, "How long workers may take to join a rebalance."),
 		interval("scheduled.rebalance.max.delay.ms", 0, "How long the tasks of a worker that left wait for it to come back. Kafka Connect's default is 300000."),
 		interval("worker.sync.timeout.ms", 3000, "How long a worker may take to read the config topic before it leaves."),

@@ -66,8 +66,13 @@ func (c call) op(version, status int, body string, began, ended int64) (op histo
 		return op, true
 	}
 	// Nobody knows: it has one of the effects, or none.
-	op.Open = true
-	op.Step = func(s stored) (stored, bool) {
+	op.Open, op.Step = true, c.any(version)
+	return op, true
+}
+
+// any is the effect of a call whose answer nobody has got.
+func (c call) any(version int) func(stored) (stored, bool) {
+	return func(s stored) (stored, bool) {
 		for status, effect := range c.answers {
 			if after, ok := effect(s, version); ok && status < 300 {
 				return after, true
@@ -75,7 +80,6 @@ func (c call) op(version, status int, body string, began, ended int64) (op histo
 		}
 		return s, false
 	}
-	return op, true
 }
 
 // record is what the clients did to one connector.
@@ -139,6 +143,11 @@ func (s *storm) call(ctx context.Context, c call, n int, w *worker.Process) (sta
 	op, done := c.op(version, res.StatusCode, text, int64(began), int64(time.Since(s.began)))
 	s.count(c, res.StatusCode)
 	if done {
+		s.records[n].add(op)
+	}
+	if done && !op.Open && c.method == http.MethodPut {
+		// The leader may have died before its answer; then the worker that was asked has sent the PUT again.
+		op.Optional, op.Step, op.Text = true, c.any(version), "first attempt at "+op.Text
 		s.records[n].add(op)
 	}
 	return res.StatusCode

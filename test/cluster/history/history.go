@@ -16,6 +16,9 @@ type Op[S comparable] struct {
 	// not known: it may take effect at any time after Call, or never.
 	Call, Return int64
 	Open         bool
+	// Optional is of an effect that a call may have besides its own, between Call and Return or not at all: that of a
+	// first attempt whose answer was lost.
+	Optional bool
 	// Step gives the state after the call; ok is false where the answer that the client got contradicts s.
 	Step func(s S) (after S, ok bool)
 	// Text is for people.
@@ -55,6 +58,10 @@ func Check[S comparable](initial S, ops []Op[S]) (ends []S, err error) {
 			}
 			continue
 		}
+		if ops[e.op].Optional {
+			worlds = without(closure(worlds, ops), e.op)
+			continue
+		}
 		next := answered(worlds, ops, e.op)
 		if len(next) == 0 {
 			return nil, contradiction(worlds, ops, e.op)
@@ -81,6 +88,14 @@ func answered[S comparable](worlds []world[S], ops []Op[S], op int) []world[S] {
 	return slices.DeleteFunc(closure(worlds, ops), func(w world[S]) bool { return slices.Contains(w.waiting, op) })
 }
 
+// without gives the worlds in which op cannot take effect any more.
+func without[S comparable](worlds []world[S], op int) []world[S] {
+	for i := range worlds {
+		worlds[i].waiting = slices.DeleteFunc(slices.Clone(worlds[i].waiting), func(o int) bool { return o == op })
+	}
+	return worlds
+}
+
 // closure gives all worlds that can be reached by letting waiting calls take effect.
 func closure[S comparable](worlds []world[S], ops []Op[S]) []world[S] {
 	var out []world[S]
@@ -104,8 +119,8 @@ func closure[S comparable](worlds []world[S], ops []Op[S]) []world[S] {
 	return out
 }
 
-// explains tells whether a makes b needless: it has the same state, and what waits in it besides is open. It can do all
-// that b can, since an open call may wait for ever.
+// explains tells whether a makes b needless: it has the same state, and what waits in it besides need not happen. It can do
+// all that b can.
 func explains[S comparable](a, b world[S], ops []Op[S]) bool {
 	if a.state != b.state {
 		return false
@@ -115,7 +130,7 @@ func explains[S comparable](a, b world[S], ops []Op[S]) bool {
 			return false
 		}
 	}
-	return !slices.ContainsFunc(a.waiting, func(op int) bool { return !ops[op].Open && !slices.Contains(b.waiting, op) })
+	return !slices.ContainsFunc(a.waiting, func(op int) bool { return !ops[op].Open && !ops[op].Optional && !slices.Contains(b.waiting, op) })
 }
 
 func contradiction[S comparable](worlds []world[S], ops []Op[S], op int) error {

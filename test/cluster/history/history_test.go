@@ -16,6 +16,8 @@ func read(call, ret int64, v int) Op[int] {
 	return Op[int]{Call: call, Return: ret, Step: func(s int) (int, bool) { return s, s == v }, Text: fmt.Sprintf("read %d", v)}
 }
 
+func optional(o Op[int]) Op[int] { o.Optional = true; return o }
+
 func open(o Op[int]) Op[int] { o.Open = true; return o }
 
 func TestAnswersAreExplainedOrNot(t *testing.T) {
@@ -34,6 +36,9 @@ func TestAnswersAreExplainedOrNot(t *testing.T) {
 		"two at once in either order":                   {[]Op[int]{write(1, 9, 1), write(2, 8, 2), read(10, 11, 1)}, ""},
 		"two at once, and both are seen":                {[]Op[int]{write(1, 9, 1), write(2, 8, 2), read(3, 4, 2), read(5, 6, 1), read(10, 11, 2)}, `"read 2"`},
 		"an answered write may not wait for ever":       {[]Op[int]{open(write(1, 2, 1)), write(3, 4, 1), write(5, 6, 2), read(7, 8, 1), read(9, 10, 2)}, `"read 2"`},
+		"a first attempt that took effect":              {[]Op[int]{write(1, 9, 1), optional(write(1, 9, 1)), read(2, 3, 1), write(4, 5, 2), read(10, 11, 1)}, ""},
+		"a first attempt that comes too late":           {[]Op[int]{write(1, 3, 1), optional(write(1, 3, 1)), write(4, 5, 2), read(6, 7, 1)}, `"read 1"`},
+		"a first attempt that did not":                  {[]Op[int]{write(1, 3, 1), optional(write(1, 3, 1)), write(4, 5, 2), read(6, 7, 2)}, ""},
 		"what nobody wrote is read":                     {[]Op[int]{write(1, 2, 1), open(write(3, 4, 2)), read(5, 6, 3)}, `"read 3"`},
 		"many of unknown outcome take no time to judge": {many(40), ""},
 	} {
