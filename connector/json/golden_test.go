@@ -8,4 +8,5 @@ import (
 
 func TestEveryRuleOfTheJsonConverterInItsThreeRoles(t *testing.T) {
 	convertertest.Run(t, Plugin(), "testdata/cases.txt", convertertest.Key, convertertest.Value, convertertest.Header)
+	convertertest.RequireEveryKey(t, Plugin().Config, "testdata/cases.txt")
 }

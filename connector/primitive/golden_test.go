@@ -25,6 +25,7 @@ func TestEveryRuleOfTheConvertersOfSingleValues(t *testing.T) {
 		t.Run(alias, func(t *testing.T) {
 			convertertest.Run(t, named(t, alias), "testdata/"+strings.ToLower(alias)+".txt",
 				convertertest.Key, convertertest.Value, convertertest.Header)
+			convertertest.RequireEveryKey(t, named(t, alias).Config, "testdata/"+strings.ToLower(alias)+".txt")
 		})
 	}
 }

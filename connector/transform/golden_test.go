@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/stepconnect/stepconnect/connector"
+	"github.com/stepconnect/stepconnect/connector/config"
 	"github.com/stepconnect/stepconnect/connector/primitive/convertertest"
 )
 
@@ -39,6 +40,45 @@ func TestRecordsComeOutAsTheFilesSay(t *testing.T) {
 	}
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) { runFile(t, file) })
+	}
+}
+
+// TestEveryKeyOfEveryTransformOccursInACase holds the claim that the files cover the declarations.
+func TestEveryKeyOfEveryTransformOccursInACase(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := map[string]map[string]bool{} // by class, without its variant
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range parseCases(t, file, string(text)) {
+			class, _, _ := strings.Cut(c.class, "$")
+			if set[class] == nil {
+				set[class] = map[string]bool{}
+			}
+			for _, line := range c.config {
+				key, _, _ := strings.Cut(line, "=")
+				set[class][key] = true
+			}
+		}
+	}
+	require := func(class string, d *config.Def) {
+		name, _, _ := strings.Cut(class[strings.LastIndexByte(class, '.')+1:], "$")
+		for _, k := range d.Infos() {
+			if !set[name][k.Name] {
+				t.Errorf("no case of %s sets %s", name, k.Name)
+			}
+		}
+	}
+	for _, p := range Transforms() {
+		require(p.Class, p.Config)
+	}
+	for _, p := range Predicates() {
+		require(p.Class, p.Config)
 	}
 }
 
