@@ -58,6 +58,8 @@ type Herder interface {
 
 	Plugins(ctx context.Context, connectorsOnly bool) ([]runtime.PluginInfo, error)
 	PluginConfig(ctx context.Context, plugin, version string) ([]config.KeyInfo, error)
+	// Preview tells what a connector would do with one record, and does nothing.
+	Preview(ctx context.Context, plugin string, req runtime.PreviewRequest) (runtime.Preview, error)
 	Validate(ctx context.Context, plugin string, cfg map[string]*string) (runtime.Validation, error)
 
 	Loggers(ctx context.Context) (map[string]runtime.LoggerLevel, error)

@@ -261,6 +261,13 @@ func (m *memHerder) Executions(ctx context.Context, name string, q runtime.Execu
 	}, nil
 }
 
+func (m *memHerder) Preview(_ context.Context, plugin string, req runtime.PreviewRequest) (runtime.Preview, error) {
+	if plugin == "Nope" {
+		return runtime.Preview{}, runtime.NotFound("Connector type Nope offers no preview")
+	}
+	return runtime.Preview{Connector: req.Connector, Record: runtime.PreviewRecord{Topic: req.Topic, Partition: req.Partition, Offset: req.Offset}, Preview: req}, nil
+}
+
 func (m *memHerder) Waiting(ctx context.Context, name string) (runtime.Waiting, error) {
 	if _, err := m.Tasks(ctx, name); err != nil {
 		return runtime.Waiting{}, err

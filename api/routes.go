@@ -74,6 +74,8 @@ func routes() []route {
 		{method: get, pattern: "/connector-plugins/{plugin}/config", serve: (*handler).pluginConfig, early: true},
 		// Validation resolves config providers of the caller's choice, so it needs the right to write.
 		{method: put, pattern: "/connector-plugins/{plugin}/config/validate", serve: (*handler).validate, action: "plugin.validate", takesBody: true},
+		// So does a preview, which shows a record besides.
+		{method: post, pattern: "/connector-plugins/{plugin}/preview", serve: (*handler).preview, action: "plugin.preview", takesBody: true},
 
 		{method: get, pattern: "/admin/loggers", serve: (*handler).listLoggers, admin: true, early: true},
 		{method: get, pattern: "/admin/loggers/{logger}", serve: (*handler).getLogger, admin: true, early: true},

@@ -213,6 +213,13 @@ type probe struct {
 	remembers bool
 }
 
+// Preview makes the probe a connector.Previewer.
+func (*probe) Preview(_ context.Context, cfg config.Values, tc connector.TaskContext, r *connector.Record) (any, error) {
+	v, err := r.Value.Native()
+	o := r.Origin
+	return fmt.Sprintf("%v at %s %s epoch %d with %s", v, tc.ClusterID, tc.TopicID(o.Topic), tc.ReplayEpoch(o.Topic, o.Partition, o.Offset), cfg.Password("endpoint.password").Reveal()), err
+}
+
 // Named makes the probe a connector.Named.
 func (p *probe) Named() bool {
 	p.mu.Lock()

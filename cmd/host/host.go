@@ -67,7 +67,7 @@ func command(p connector.Plugins, b Build, more []*cobra.Command) *cobra.Command
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	c.AddCommand(standaloneCommand(p, b), distributedCommand(p, b), checkCommand(p, b), whyCommand(), healthCommand(), dlqCommand())
+	c.AddCommand(standaloneCommand(p, b), distributedCommand(p, b), checkCommand(p, b), whyCommand(), previewCommand(), healthCommand(), dlqCommand())
 	c.AddCommand(more...)
 	return c
 }
