@@ -31,7 +31,7 @@ func decodeCreate(body []byte) (runtime.CreateRequest, error) {
 		return req, err
 	}
 	var haveConfig bool
-	err = p.object("", "name, config, initial_state", func(key string) (known bool, err error) {
+	err = p.object("", "name, config, initial_state, initial_offsets", func(key string) (known bool, err error) {
 		switch key {
 		case "name":
 			var name *string
@@ -47,6 +47,8 @@ func decodeCreate(body []byte) (runtime.CreateRequest, error) {
 			req.Config, err = p.stringMap(key)
 		case "initial_state":
 			req.InitialState, err = p.initialState(key)
+		case "initial_offsets":
+			req.InitialOffsets, err = p.partitionOffsets(key)
 		default:
 			return false, nil
 		}
@@ -70,15 +72,22 @@ func decodeOffsets(body []byte) ([]runtime.PartitionOffset, error) {
 		if key != "offsets" {
 			return false, nil
 		}
-		out = nil
-		if p.takeNull() {
-			return true, nil
-		}
-		return true, p.array(key, func(path string) error {
-			entry, err := p.partitionOffset(path)
-			out = append(out, entry)
-			return err
-		})
+		out, err = p.partitionOffsets(key)
+		return true, err
+	})
+	return out, err
+}
+
+// partitionOffsets reads an array of offsets; null is nil, which an empty array is not.
+func (p *bodyParser) partitionOffsets(path string) ([]runtime.PartitionOffset, error) {
+	if p.takeNull() {
+		return nil, nil
+	}
+	out := []runtime.PartitionOffset{}
+	err := p.array(path, func(path string) error {
+		entry, err := p.partitionOffset(path)
+		out = append(out, entry)
+		return err
 	})
 	return out, err
 }

@@ -273,9 +273,10 @@ func (m *memHerder) Waiting(ctx context.Context, name string) (runtime.Waiting, 
 		return runtime.Waiting{}, err
 	}
 	return runtime.Waiting{
-		Waiting:    []runtime.WaitingRecord{{WorkerID: "a:8083", Topic: "t", Offset: 7, Key: "sha256:00", Since: time.Unix(0, 0).UTC(), Attempts: 3, Error: "refused", Behind: 12}},
-		Abandoned:  []runtime.AbandonedDelivery{},
-		Unanswered: []runtime.UnansweredWorker{{WorkerID: "b:8083", Tasks: []int{1}, Error: "no answer"}},
+		Waiting:       []runtime.WaitingRecord{{WorkerID: "a:8083", Topic: "t", Offset: 7, Key: "sha256:00", Since: time.Unix(0, 0).UTC(), Attempts: 3, Error: "refused", Behind: 12}},
+		MissingTopics: []string{},
+		Abandoned:     []runtime.AbandonedDelivery{},
+		Unanswered:    []runtime.UnansweredWorker{{WorkerID: "b:8083", Tasks: []int{1}, Error: "no answer"}},
 	}, nil
 }
 

@@ -315,6 +315,80 @@ func TestARewindRaisesTheEpochBeforeTheOffsetsMove(t *testing.T) {
 	})
 }
 
+func TestAConnectorIsCreatedWhereItsInitialOffsetsSay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, nil)
+		w.broker.create("t", 1)
+		for i := range 4 {
+			w.broker.produce("t", 0, nil, fmt.Append(nil, "v", i))
+		}
+		at := func(topic string, offset any) []PartitionOffset {
+			return []PartitionOffset{{map[string]any{"kafka_topic": topic, "kafka_partition": 0}, map[string]any{"kafka_offset": offset}}}
+		}
+		info, err := w.Create(t.Context(), CreateRequest{Name: "c", Config: probeConfig("t"), InitialOffsets: at("t", 2)})
+		must(t, err)
+		if info.OffsetsStatus != "The offsets for this connector have been altered successfully" || len(info.Tasks) != 1 {
+			t.Errorf("answered %+v", info)
+		}
+		eventually(t, "the rest is read", func() bool { return w.broker.committed("connect-c")["t-0"] == 4 })
+		if got := fmt.Sprint(w.sink.seen()); got != "[v2 v3]" {
+			t.Errorf("delivered %s", got)
+		}
+		for state, want := range map[string]string{"paused": "PAUSED", "STOPPED": "STOPPED"} {
+			_, err := w.Create(t.Context(), CreateRequest{Name: state, Config: probeConfig("t"), InitialState: state, InitialOffsets: at("t", "3")})
+			must(t, err)
+			if st, err := w.Status(t.Context(), state); err != nil || st.Connector.State != want || len(st.Tasks) != 0 {
+				t.Errorf("created %s it is %+v, %v", state, st, err)
+			}
+			if got := w.broker.committed("connect-" + state)["t-0"]; got != 3 {
+				t.Errorf("created %s its offset is %d", state, got)
+			}
+		}
+		for name, bad := range map[string]struct {
+			offsets []PartitionOffset
+			status  int
+		}{
+			"none": {[]PartitionOffset{}, 400}, "not a number": {at("t", "x"), 400}, "negative": {at("t", -1), 400}, "a topic that is not there": {at("ghost", 1), 400},
+		} {
+			_, err := w.Create(t.Context(), CreateRequest{Name: "bad", Config: probeConfig("t"), InitialOffsets: bad.offsets})
+			requireError(t, err, bad.status, "")
+			if _, err := w.Connector(t.Context(), "bad"); err == nil {
+				t.Errorf("%s: the connector was left over", name)
+			}
+		}
+		_, err = w.Create(t.Context(), CreateRequest{Name: "c", Config: probeConfig("t"), InitialOffsets: at("t", 0)})
+		requireError(t, err, 409, "Connector c already exists")
+		if got := w.broker.committed("connect-c")["t-0"]; got != 4 {
+			t.Errorf("a refused creation has moved the offset to %d", got)
+		}
+	})
+}
+
+func TestASubscribedTopicThatDoesNotExistIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, nil)
+		w.create("c", probeConfig("ghost"))
+		w.create("p", probeConfig("", "topics.regex", "ghost.*"))
+		warning := func(name string) string {
+			st, err := w.TaskStatus(t.Context(), name, 0)
+			if err != nil {
+				return err.Error()
+			}
+			return st.Warning
+		}
+		eventually(t, "the statuses tell it", func() bool {
+			return strings.Contains(warning("c"), "do not exist, or that the client may not see: ghost;") && strings.Contains(warning("p"), "no topic that there is matches topics.regex")
+		})
+		if a, err := w.Waiting(t.Context(), "c"); err != nil || len(a.MissingTopics) != 1 || a.MissingTopics[0] != "ghost" {
+			t.Errorf("waiting is %+v, %v", a, err)
+		}
+		w.broker.create("ghost", 1)
+		w.broker.produce("ghost", 0, nil, []byte("v"))
+		eventually(t, "both read it", func() bool { return len(w.sink.seen()) == 2 })
+		eventually(t, "the warnings are gone", func() bool { return warning("c") == "" && warning("p") == "" })
+	})
+}
+
 func TestOffsetsThatCannotBeAlteredAreExplained(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := start(t, nil)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"strings"
+	"time"
 
 	"github.com/stepconnect/stepconnect/connector/config"
 	"github.com/stepconnect/stepconnect/runtime/store"
@@ -23,6 +24,9 @@ func (h *Herder) Create(ctx context.Context, req CreateRequest) (ConnectorInfo, 
 	target, err := initialTarget(req.InitialState)
 	if err != nil {
 		return ConnectorInfo{}, err
+	}
+	if req.InitialOffsets != nil {
+		return h.createAt(ctx, name, req)
 	}
 	_, s, err := h.update(ctx, func(s store.State) ([]store.Entry, error) {
 		stored, exists := s.Connectors[name]
@@ -48,6 +52,53 @@ func (h *Herder) Create(ctx context.Context, req CreateRequest) (ConnectorInfo, 
 	}
 	return h.info(s, name, tasksOf(s, name)), nil
 }
+
+// createAt makes a connector whose tasks begin at given offsets (KIP-995): stopped, so that its group is empty and its replay
+// epochs are written as for any change of offsets, and only then in the state that was asked for. If the offsets
+// cannot be set there is no connector afterwards.
+func (h *Herder) createAt(ctx context.Context, name string, req CreateRequest) (ConnectorInfo, error) {
+	if len(req.InitialOffsets) == 0 {
+		return ConnectorInfo{}, errNoOffsets()
+	}
+	if _, err := parseOffsets(name, req.InitialOffsets); err != nil {
+		return ConnectorInfo{}, err
+	}
+	offsets, state := req.InitialOffsets, strings.ToUpper(req.InitialState)
+	req.InitialOffsets, req.InitialState = nil, "STOPPED"
+	info, err := h.Create(ctx, req)
+	if err != nil {
+		return info, err
+	}
+	message, err := h.AlterOffsets(ctx, name, offsets)
+	if err != nil {
+		removing, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoWait)
+		defer cancel()
+		if undo := h.Delete(removing, name); undo != nil {
+			h.log.Warn("a connector whose initial offsets could not be set is left over, stopped", "connector", name, "error", undo)
+		}
+		return ConnectorInfo{}, err
+	}
+	switch state {
+	case "", "RUNNING":
+		err = h.Resume(ctx, name)
+	case "PAUSED":
+		err = h.Pause(ctx, name)
+	}
+	if err != nil {
+		return ConnectorInfo{}, err
+	}
+	if info, err = h.Connector(ctx, name); err != nil {
+		return info, err
+	}
+	if h.opts.Config.Distributed {
+		info.Tasks = []TaskID{} // as after any creation
+	}
+	info.OffsetsStatus = message.Message
+	return info, nil
+}
+
+// undoWait bounds the removal of a connector that could not be made in full.
+const undoWait = 10 * time.Second
 
 // initialTarget reads initial_state (KIP-980).
 func initialTarget(state string) (store.Target, error) {

@@ -45,10 +45,14 @@ func (h *Herder) Offsets(ctx context.Context, name string) (Offsets, error) {
 	return answer, nil
 }
 
+func errNoOffsets() *Error {
+	return BadRequest("Partitions / offsets need to be provided for an alter offsets request")
+}
+
 // AlterOffsets sets the offsets of a stopped connector; a nil offset removes one (KIP-875).
 func (h *Herder) AlterOffsets(ctx context.Context, name string, offsets []PartitionOffset) (Message, error) {
 	if len(offsets) == 0 {
-		return Message{}, BadRequest("Partitions / offsets need to be provided for an alter offsets request")
+		return Message{}, errNoOffsets()
 	}
 	var change offsetChange
 	err := h.changeOffsets(ctx, name, "alter", func() (err error) {

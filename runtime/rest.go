@@ -34,6 +34,8 @@ type ConnectorInfo struct {
 	Config map[string]*string `json:"config"`
 	Tasks  []TaskID           `json:"tasks"`
 	Type   string             `json:"type"`
+	// OffsetsStatus tells of the initial offsets of a connector that was created with some (KIP-995).
+	OffsetsStatus string `json:"offsets_status,omitempty"`
 }
 
 // TaskInfo is one entry of GET /connectors/{c}/tasks.
@@ -87,6 +89,8 @@ type CreateRequest struct {
 	Name         string             `json:"name"`
 	Config       map[string]*string `json:"config"`
 	InitialState string             `json:"initial_state"` // "", RUNNING, PAUSED or STOPPED, any case
+	// InitialOffsets are committed before the connector's first task starts (KIP-995); nil when the request has none.
+	InitialOffsets []PartitionOffset `json:"initial_offsets"`
 }
 
 // PluginInfo is one entry of GET /connector-plugins.

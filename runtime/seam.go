@@ -71,3 +71,9 @@ type Cluster interface {
 type resubscriber interface {
 	Resubscribe(topics []string) error
 }
+
+// missing is an optional interface of a Source that knows which of its topics do not exist. It asks the brokers about those
+// alone that it was told of.
+type missing interface {
+	Missing(ctx context.Context) ([]string, error)
+}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/stepconnect/stepconnect/runtime/task"
@@ -12,6 +14,9 @@ import (
 
 // patternInterval is how often topics.regex is matched with the topics that there are.
 const patternInterval = 10 * time.Second
+
+// missingInterval is how often topics that do not exist are looked for.
+const missingInterval = 2 * time.Second
 
 // openSource joins the connector's group and watches over what the task reads: which topics, for
 // GET /connectors/{c}/topics, and which match topics.regex.
@@ -49,7 +54,10 @@ func (w *Worker) openSource(ctx context.Context, b *blueprint, inc *incarnation,
 		s.seen = func(topic string) { w.sawTopic(inc.id, topic) }
 	}
 	if cluster != nil {
+		s.noMatch.Store(len(topics) == 0)
 		s.watch(ctx, cluster, match, topics, part, log)
+	} else {
+		s.awaitTopics(ctx, topics, log)
 	}
 	return s, nil
 }
@@ -74,9 +82,59 @@ type watchedSource struct {
 	task.Source
 	seen func(topic string) // nil: topics are not tracked
 
-	stop     context.CancelFunc // ends the watch of topics.regex; nil without one
+	stop     context.CancelFunc // ends the watch over topics; nil without one
 	watching sync.WaitGroup
 	cluster  Cluster
+
+	missing atomic.Pointer[[]string] // subscribed topics that do not exist
+	noMatch atomic.Bool              // no topic matches topics.regex
+}
+
+// lacking gives the subscribed topics that do not exist, and what to tell about that; "" when there is nothing.
+func (s *watchedSource) lacking() (topics []string, warning string) {
+	if s.noMatch.Load() {
+		return nil, "no topic that there is matches topics.regex: create one, let the client see it (ACL Describe), or correct the pattern"
+	}
+	if m := s.missing.Load(); m != nil && len(*m) > 0 {
+		return *m, "subscribed topics that do not exist, or that the client may not see: " + strings.Join(*m, ", ") + "; create them, or correct topics"
+	}
+	return nil, ""
+}
+
+// awaitTopics looks again and again, until Close, whether topics that the source has missed are there, and subscribes
+// anew when one has come: the client by itself would look for it only every metadata.max.age.ms.
+func (s *watchedSource) awaitTopics(ctx context.Context, topics []string, log *slog.Logger) {
+	source, ok := s.Source.(interface {
+		resubscriber
+		missing
+	})
+	if !ok {
+		return
+	}
+	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
+	s.watching.Go(func() {
+		tick := time.NewTicker(missingInterval)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			now, err := source.Missing(ctx)
+			if err != nil {
+				continue // the brokers are away, of which others tell
+			}
+			before := s.missing.Swap(&now)
+			if before == nil || len(*before) <= len(now) {
+				continue
+			}
+			log.Info("a subscribed topic that did not exist is there now", "still_missing", now)
+			if err := source.Resubscribe(topics); err != nil {
+				log.Warn("the topics could not be subscribed anew", "error", err)
+			}
+		}
+	})
 }
 
 // Poll implements task.Source.
@@ -134,6 +192,7 @@ func (s *watchedSource) watch(ctx context.Context, c Cluster, match func(string)
 				part.subscribe(now) // before the rebalance that this brings
 				if err = sub.Resubscribe(now); err == nil {
 					topics = now
+					s.noMatch.Store(len(now) == 0)
 				}
 			}
 			if err != nil && ctx.Err() == nil {

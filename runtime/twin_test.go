@@ -237,6 +237,19 @@ func (m *member) Pause(parts []task.Partition) error { return m.setPaused(parts,
 // Resume implements task.Source.
 func (m *member) Resume(parts []task.Partition) error { return m.setPaused(parts, false) }
 
+// Missing implements missing.
+func (m *member) Missing(context.Context) ([]string, error) {
+	m.b.mu.Lock()
+	defer m.b.mu.Unlock()
+	gone := []string{}
+	for _, t := range m.topics {
+		if m.b.topics[t] == nil {
+			gone = append(gone, t)
+		}
+	}
+	return gone, nil
+}
+
 // Resubscribe implements resubscriber.
 func (m *member) Resubscribe(topics []string) error {
 	m.b.mu.Lock()

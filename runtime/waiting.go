@@ -20,6 +20,8 @@ const peerWait = 5 * time.Second
 // Waiting answers GET /connectors/{c}/waiting: what keeps a connector, in one place and for the whole cluster.
 type Waiting struct {
 	Waiting []WaitingRecord `json:"waiting"`
+	// MissingTopics are subscribed and do not exist.
+	MissingTopics []string `json:"missing_topics"`
 	// Abandoned are deliveries that go on although their task has ended or has lost the partition. Offsets cannot be
 	// changed before they end.
 	Abandoned []AbandonedDelivery `json:"abandoned"`
@@ -69,7 +71,7 @@ func (h *Herder) WaitingHere(ctx context.Context, name string) (Waiting, error) 
 	if _, err := known(s, name, "Connector %s not found"); err != nil {
 		return Waiting{}, err
 	}
-	w := Waiting{Waiting: []WaitingRecord{}, Abandoned: []AbandonedDelivery{}, Unanswered: []UnansweredWorker{}, Idle: h.worker.Idle(name)}
+	w := Waiting{Waiting: []WaitingRecord{}, MissingTopics: []string{}, Abandoned: []AbandonedDelivery{}, Unanswered: []UnansweredWorker{}, Idle: h.worker.Idle(name)}
 	for _, id := range tasksOf(s, name) {
 		snapshot, here, err := h.worker.Snapshot(ctx, id)
 		if err != nil {
@@ -77,6 +79,7 @@ func (h *Herder) WaitingHere(ctx context.Context, name string) (Waiting, error) 
 		}
 		if here {
 			w.Waiting = append(w.Waiting, waitingOf(h.opts.WorkerID, id.Task, snapshot)...)
+			w.MissingTopics = union(w.MissingTopics, h.worker.missing(id))
 		}
 	}
 	for _, a := range h.worker.opts.Outlived.List(name) {
@@ -110,6 +113,7 @@ func (h *Herder) Waiting(ctx context.Context, name string) (Waiting, error) {
 				return
 			}
 			w.Waiting = append(w.Waiting, theirs.Waiting...)
+			w.MissingTopics = union(w.MissingTopics, theirs.MissingTopics)
 			w.Abandoned = append(w.Abandoned, theirs.Abandoned...)
 			w.Idle = w.Idle && theirs.Idle
 		})
@@ -126,6 +130,12 @@ func (h *Herder) Waiting(ctx context.Context, name string) (Waiting, error) {
 	})
 	slices.SortFunc(w.Unanswered, func(a, b UnansweredWorker) int { return cmp.Compare(a.WorkerID, b.WorkerID) })
 	return w, nil
+}
+
+func union(a, b []string) []string {
+	all := slices.Concat(a, b)
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // tasksAt gives the numbers of a connector's tasks that a plan gives to a worker.

@@ -189,6 +189,18 @@ func (w *Worker) sinkOf(id TaskID) connector.Sink {
 	return *inc.sink.Load()
 }
 
+// missing gives the topics that a task of this worker has subscribed and that do not exist.
+func (w *Worker) missing(id TaskID) []string {
+	w.mu.Lock()
+	inc := w.running[id]
+	w.mu.Unlock()
+	if inc == nil || inc.source.Load() == nil {
+		return nil
+	}
+	topics, _ := inc.source.Load().lacking()
+	return topics
+}
+
 // post leaves an event for Run; it never blocks.
 func (w *Worker) post(e event) {
 	w.mu.Lock()
@@ -310,6 +322,15 @@ func (w *Worker) watch(ctx context.Context) {
 			cancel()
 			if err != nil {
 				continue
+			}
+			if src := inc.source.Load(); src != nil && s.State == task.Running {
+				// A member that waits for partitions waits because of that.
+				switch _, lacking := src.lacking(); {
+				case lacking != "" && (s.Warning == "" || !s.Joined):
+					s.Warning = lacking
+				case lacking != "":
+					s.Warning += "; " + lacking
+				}
 			}
 			now[inc] = s.Warning != ""
 			if now[inc] && !before[inc] {

@@ -105,12 +105,13 @@ func TestWhyTellsWhatWaitsInTheWholeCluster(t *testing.T) {
 			return
 		}
 		_, _ = w.Write([]byte(`{"waiting":[{"worker_id":"b","task":1,"topic":"t","partition":2,"offset":7,"key":"sha256:00","since":"2026-11-24T00:00:00Z","attempts":3,"last_error":"refused","next_try":null,"unsettled":12}],` +
-			`"abandoned":[{"worker_id":"a","topic":"t","partition":1,"records":4,"since":"2026-11-24T00:00:00Z"}],"idle":false,"unanswered":[{"worker_id":"d","tasks":[2],"error":"no answer"}]}`))
+			`"missing_topics":["ghost"],"abandoned":[{"worker_id":"a","topic":"t","partition":1,"records":4,"since":"2026-11-24T00:00:00Z"}],"idle":false,"unanswered":[{"worker_id":"d","tasks":[2],"error":"no answer"}]}`))
 	}))
 	defer worker.Close()
 	out, err := run(t, whyCommand(), "c", "--url", worker.URL, "--user", "me:pw")
 	want := "c is RUNNING on a\ntask 1 is RUNNING on b\n  stuck\n" +
 		"task 1, t-2: offset 7 (key sha256:00) waits since 2026-11-24T00:00:00Z, 3 tries, 12 records behind it: refused\n" +
+		"topic ghost is subscribed and does not exist, or the client may not see it\n" +
 		"t-1: a delivery of 4 records goes on at a since 2026-11-24T00:00:00Z although its task has ended or lost the partition\n" +
 		"worker d, with tasks [2], does not answer: no answer\n"
 	if err != nil || out != want {

@@ -57,6 +57,9 @@ func (a asker) why(ctx context.Context, name string, out io.Writer) error {
 		fmt.Fprintf(out, "task %d, %s-%d: offset %d (key %s) waits since %s, %d tries, %d records behind it: %s\n",
 			r.Task, r.Topic, r.Partition, r.Offset, r.Key, r.Since.Format(time.RFC3339), r.Attempts, r.Behind, r.Error)
 	}
+	for _, topic := range w.MissingTopics {
+		fmt.Fprintf(out, "topic %s is subscribed and does not exist, or the client may not see it\n", topic)
+	}
 	for _, d := range w.Abandoned {
 		fmt.Fprintf(out, "%s-%d: a delivery of %d records goes on at %s since %s although its task has ended or lost the partition\n",
 			d.Topic, d.Partition, d.Records, d.WorkerID, d.Since.Format(time.RFC3339))

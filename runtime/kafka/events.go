@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,10 +21,12 @@ func (s *Source) event(ctx context.Context, ev ck.Event) error {
 	switch e := ev.(type) {
 	case *ck.Message:
 		if err, ok := errors.AsType[ck.Error](e.TopicPartition.Error); ok {
+			s.miss(err, e.TopicPartition.Topic)
 			return s.trouble(ctx, err)
 		}
 		return e.TopicPartition.Error
 	case ck.Error:
+		s.miss(e, nil)
 		return s.trouble(ctx, e)
 	case ck.OAuthBearerTokenRefresh:
 		if _, err := giveToken(ctx, s.token, s.c); err != nil {
@@ -101,6 +105,62 @@ func (s *Source) note(code ck.ErrorCode, err error) {
 	}
 	s.logged[code] = now
 	s.log.Warn("kafka client: "+err.Error(), "group", s.set["group.id"])
+}
+
+// miss keeps the topic that an error tells is not there. The client tells it once for each change, and in an event without a
+// topic its name stands in the text: "Subscribed topic not available: t: Broker: ...".
+func (s *Source) miss(e ck.Error, topic *string) {
+	if e.Code() != ck.ErrUnknownTopicOrPart && e.Code() != ck.ErrUnknownTopic {
+		return
+	}
+	name := ""
+	if topic != nil {
+		name = *topic
+	} else if _, rest, ok := strings.Cut(e.String(), "topic not available: "); ok {
+		name, _, _ = strings.Cut(rest, ":") // no topic's name holds a colon
+	}
+	if name == "" {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.missing == nil {
+		s.missing = map[string]bool{}
+	}
+	s.missing[name] = true
+}
+
+// missingWait bounds the question for one topic.
+const missingWait = 5 * time.Second
+
+// Missing gives the subscribed topics that do not exist, sorted. It asks the brokers only about those that were missing
+// before.
+func (s *Source) Missing(ctx context.Context) ([]string, error) {
+	if err := s.calls.enter(); err != nil {
+		return nil, err
+	}
+	defer s.calls.leave()
+	s.mu.Lock()
+	names := slices.Sorted(maps.Keys(s.missing))
+	s.mu.Unlock()
+	still := []string{}
+	for _, name := range names {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		m, err := s.c.GetMetadata(&name, false, int(missingWait/time.Millisecond))
+		if err != nil {
+			return nil, fmt.Errorf("whether topic %s exists: %w", name, err)
+		}
+		if t, ok := m.Topics[name]; ok && t.Error.Code() == ck.ErrNoError && len(t.Partitions) > 0 {
+			s.mu.Lock()
+			delete(s.missing, name)
+			s.mu.Unlock()
+			continue
+		}
+		still = append(still, name)
+	}
+	return still, nil
 }
 
 // well records a sign of life of the cluster.

@@ -76,6 +76,7 @@ type Source struct {
 	parts   map[task.Partition]holding
 	losses  int // how often an assignment was lost
 	problem Problem
+	missing map[string]bool // topics that do not exist
 }
 
 // holding is a partition that the group gave to this member.

@@ -319,6 +319,29 @@ func TestATopicThatComesLaterIsReadThen(t *testing.T) {
 	}
 }
 
+func TestMissingTopicsAreKnownUntilTheyAreThere(t *testing.T) {
+	c := cluster(t, kfake.SeedTopics(1, "clientes"))
+	g := &recorder{}
+	topics := []string{"clientes", "pedidos", "produtos"}
+	s := open(t, member(c), g, topics...)
+	missing := func(want string) func([]task.Message) bool {
+		return func([]task.Message) bool {
+			got, err := s.Missing(t.Context())
+			return err == nil && strings.Join(got, " ") == want
+		}
+	}
+	poll(t, s, missing("pedidos produtos"))
+	if _, err := admin(t, client(c)).CreateTopic(t.Context(), TopicSpec{Name: "pedidos", Partitions: 1, ReplicationFactor: 1}); err != nil {
+		t.Fatal(err)
+	}
+	poll(t, s, missing("produtos"))
+	if err := s.Resubscribe(topics); err != nil {
+		t.Fatal(err)
+	}
+	// Long before the client's own refresh, which is every five minutes.
+	poll(t, s, func([]task.Message) bool { return g.holds() == 2 })
+}
+
 func TestStartWithoutACommittedOffset(t *testing.T) {
 	c := cluster(t, kfake.SeedTopics(1, "pedidos"))
 	produce(t, c, "pedidos", 0, "a", "b", "c")
