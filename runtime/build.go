@@ -105,7 +105,6 @@ func (b *blueprint) converterConfig(role string, worker map[string]string) (clas
 		from = b.raw
 	}
 	sub = below(from, role+".converter.")
-	delete(sub, "plugin.version")
 	sub["converter.type"] = role
 	return config.Trim(from[role+".converter"]), sub
 }
@@ -114,6 +113,9 @@ func (w *Worker) converter(role, class string, sub map[string]string) (task.Stag
 	r, err := w.opts.Plugins.find(config.KindConverter, class)
 	if err != nil {
 		return task.Stage{}, classError(class, err)
+	}
+	if err := checkVersion(r, sub["plugin.version"]); err != nil {
+		return task.Stage{}, err
 	}
 	values, err := r.def.Parse(sub)
 	if err != nil {
@@ -139,6 +141,9 @@ func (w *Worker) headerConverter(b *blueprint) (task.HeaderStage, error) {
 	if err != nil {
 		return task.HeaderStage{}, classError(class, err)
 	}
+	if err := checkVersion(r, sub["plugin.version"]); err != nil {
+		return task.HeaderStage{}, err
+	}
 	values, err := r.def.Parse(sub)
 	if err != nil {
 		return task.HeaderStage{}, err
@@ -152,6 +157,9 @@ func (w *Worker) step(raw map[string]string, alias string) (task.Step, error) {
 	r, err := w.opts.Plugins.find(config.KindTransformation, config.Trim(sub["type"]))
 	if err != nil {
 		return task.Step{}, classError(sub["type"], err)
+	}
+	if err := checkVersion(r, sub["plugin.version"]); err != nil {
+		return task.Step{}, err
 	}
 	negate, _ := config.ParseJavaBool(sub["negate"])
 	s := task.Step{Alias: alias, Class: r.info.Class, Negate: negate}
@@ -179,6 +187,9 @@ func (w *Worker) predicate(raw map[string]string, alias string) (connector.Predi
 	r, err := w.opts.Plugins.find(config.KindPredicate, class)
 	if err != nil {
 		return nil, classError(class, err)
+	}
+	if err := checkVersion(r, sub["plugin.version"]); err != nil {
+		return nil, err
 	}
 	values, err := r.def.Parse(sub)
 	if err != nil {

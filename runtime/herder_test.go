@@ -3,6 +3,7 @@ package runtime
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -149,6 +150,39 @@ func TestSubKeysOfAConverterThatIsNotNamedAreAnError(t *testing.T) {
 		var e *Error
 		if !errors.As(err, &e) || e.Status != 400 || !strings.Contains(e.Message, "value.converter") {
 			t.Error(err)
+		}
+	})
+}
+
+func TestVersionsOfEveryKindOfPluginAreHeld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, nil)
+		w.broker.create("t", 1)
+		versions := func(v string) map[string]*string {
+			return probeConfig("t", "name", "c", "header.converter", "StringConverter", "transforms", "f", "transforms.f.type", "org.apache.kafka.connect.transforms.Filter", "transforms.f.predicate", "p",
+				"predicates", "p", "predicates.p.type", "org.apache.kafka.connect.transforms.predicates.RecordIsTombstone",
+				"key.converter.plugin.version", v, "value.converter.plugin.version", v, "header.converter.plugin.version", v,
+				"transforms.f.plugin.version", v, "predicates.p.plugin.version", v)
+		}
+		v, err := w.Validate(t.Context(), "ProbeSink", versions("[2.0,3.0)"))
+		must(t, err)
+		var wrong []string
+		for _, kv := range v.Configs {
+			for _, text := range kv.Value.Errors {
+				wrong = append(wrong, kv.Value.Name)
+				if !strings.Contains(text, "not found that matches the version range [2.0,3.0), available versions: [1.0]") {
+					t.Errorf("%s: %s", kv.Value.Name, text)
+				}
+			}
+		}
+		slices.Sort(wrong)
+		if want := "[header.converter.plugin.version key.converter.plugin.version predicates.p.plugin.version transforms.f.plugin.version value.converter.plugin.version]"; fmt.Sprint(wrong) != want || v.ErrorCount != 5 {
+			t.Errorf("%d errors, of %v", v.ErrorCount, wrong)
+		}
+		for _, version := range []string{"1.0", "latest", "[1.0,2.0)"} {
+			w.create("c", versions(version))
+			w.awaitTasks("c", "RUNNING", 1)
+			must(t, w.Delete(t.Context(), "c"))
 		}
 	})
 }

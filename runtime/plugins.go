@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -192,24 +193,37 @@ func checkVersion(r pluginRef, want string) error {
 	if !strings.ContainsAny(want, "[](),") {
 		rng = "[" + want + "," + want + "]"
 	}
-	if inRange(r.info.Version, rng) {
+	matches, err := inRanges(r.info.Version, rng)
+	if err != nil {
+		return err
+	}
+	if matches {
 		return nil
 	}
 	return fmt.Errorf("Plugin %s not found that matches the version range %s, available versions: [%s]", r.info.Class, rng, r.info.Version) //nolint:staticcheck // Kafka's words
 }
 
-func inRange(version, rng string) bool {
-	if len(rng) < 3 {
-		return false
+// versionRange is one range in Maven's words: [1.0], [1.0,2.0), (,3].
+var versionRange = regexp.MustCompile(`^([\[(])\s*([^\[\](),\s]*)\s*(,?)\s*([^\[\](),\s]*)\s*([\])])\s*,?\s*`)
+
+// inRanges tells whether a version lies in one of the ranges that text lists.
+func inRanges(version, text string) (bool, error) {
+	found := false
+	for rest := strings.TrimSpace(text); rest != ""; {
+		m := versionRange.FindStringSubmatch(rest)
+		if m == nil || m[3] == "" && (m[2] == "" || m[4] != "" || m[1] != "[" || m[5] != "]") {
+			return false, fmt.Errorf("%q is no version and no range of versions, such as [1.0,2.0)", text)
+		}
+		rest = rest[len(m[0]):]
+		low, high := m[2], m[4]
+		if m[3] == "" {
+			high = low
+		}
+		above := low == "" || compareVersions(version, low) > 0 || m[1] == "[" && compareVersions(version, low) == 0
+		beneath := high == "" || compareVersions(version, high) < 0 || m[5] == "]" && compareVersions(version, high) == 0
+		found = found || above && beneath
 	}
-	low, high, two := strings.Cut(rng[1:len(rng)-1], ",")
-	if !two {
-		high = low
-	}
-	low, high = strings.TrimSpace(low), strings.TrimSpace(high)
-	above := low == "" || compareVersions(version, low) > 0 || rng[0] == '[' && compareVersions(version, low) == 0
-	beneath := high == "" || compareVersions(version, high) < 0 || rng[len(rng)-1] == ']' && compareVersions(version, high) == 0
-	return above && beneath && strings.ContainsRune("[(", rune(rng[0])) && strings.ContainsRune("])", rune(rng[len(rng)-1]))
+	return found, nil
 }
 
 // compareVersions orders dotted versions by their numbers, then by text; a pre-release comes before

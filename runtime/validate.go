@@ -41,6 +41,9 @@ func (h *Herder) validate(ctx context.Context, cfg map[string]*string, lost []st
 		return Validation{}, BadRequest("%v", err)
 	}
 	answer := h.validationDef(r).Validate(resolved)
+	for _, wrong := range h.wrongVersions(resolved) {
+		answer = addError(answer, wrong.key, config.Invalid(wrong.key, textOf(resolved, wrong.key), wrong.err.Error()).Error())
+	}
 	for _, k := range lost {
 		answer = addError(answer, k, "Invalid value "+config.Hidden+" for configuration "+k+": it stands for a hidden value, and nothing is stored under this key; give the value itself")
 	}
@@ -62,6 +65,43 @@ func (h *Herder) validate(ctx context.Context, cfg map[string]*string, lost []st
 		}
 	}
 	return v, nil
+}
+
+// wrongVersion is a *.plugin.version that the plugin there is does not match.
+type wrongVersion struct {
+	key string
+	err error
+}
+
+// wrongVersions judges the versions that a configuration wants of its converters, transforms and predicates (KIP-891). A
+// class that there is not is refused elsewhere.
+func (h *Herder) wrongVersions(cfg map[string]*string) []wrongVersion {
+	var found []wrongVersion
+	check := func(kind, classKey, versionKey string) {
+		version := config.Trim(textOf(cfg, versionKey))
+		r, err := h.opts.Plugins.find(kind, config.Trim(textOf(cfg, classKey)))
+		if version == "" || err != nil {
+			return
+		}
+		if err := checkVersion(r, version); err != nil {
+			found = append(found, wrongVersion{versionKey, err})
+		}
+	}
+	for _, role := range []string{"key", "value", "header"} {
+		kind := config.KindConverter
+		if role == "header" {
+			kind = config.KindHeaderConverter
+		}
+		check(kind, role+".converter", role+".converter.plugin.version")
+	}
+	for list, kind := range map[string]string{"transforms": config.KindTransformation, "predicates": config.KindPredicate} {
+		for _, alias := range config.SplitList(textOf(cfg, list)) {
+			prefix := list + "." + alias + "."
+			check(kind, prefix+"type", prefix+"plugin.version")
+		}
+	}
+	slices.SortFunc(found, func(a, b wrongVersion) int { return strings.Compare(a.key, b.key) })
+	return found
 }
 
 // Check judges a connector's file without writing anything; it needs no running herder. The error is nil or a

@@ -147,6 +147,8 @@ func TestPluginVersionsAreMatchedAsMavenRanges(t *testing.T) {
 		{"1.2.0", "", true}, {"1.2.0", "latest", true}, {"1.2.0", "1.2.0", true}, {"1.2.0", "1.2", true}, {"1.2.0", "99.0", false},
 		{"1.2.0", "[1.0,2.0)", true}, {"2.0", "[1.0,2.0)", false}, {"2.0", "[1.0,2.0]", true}, {"1.0", "(1.0,)", false}, {"10.0", "[9,)", true},
 		{"1.0-SNAPSHOT", "[1.0,)", false}, {"1.0", "[", false},
+		{"1.5", "(,1.0],[1.2,)", true}, {"1.1", "(,1.0],[1.2,)", false}, {"0.9", "(,1.0],[1.2,)", true}, {"1.0", "[1.0]", true}, {"1.0", "(1.0)", false},
+		{"1.0", "[1.0,2.0", false}, {"1.0", "1.0,2.0", false}, {"1.0", "[,]", true}, {"1.0", "[]", false}, {"1.0", "[1.0] x", false},
 	} {
 		r := pluginRef{}
 		r.info.Class, r.info.Version = "X", tt.have

@@ -257,6 +257,41 @@ func TestUnderToleranceNoneNothingFromThePoisonOnIsCommittedAndItsCopyIsInTheQue
 	})
 }
 
+func TestACallThatDoesNotReturnIsShown(t *testing.T) {
+	try(t, func(r *trial) {
+		release := make(chan struct{})
+		r.cfg.OpenSink = func(context.Context) (connector.Sink, error) { return hangingSink{release}, nil }
+		r.group.append(part0, "k", 0)
+		time.AfterFunc(5*time.Minute, func() { close(release) })
+	}, func(r *trial) {
+		warning := func() string {
+			s, err := r.task.Snapshot(r.Context())
+			if err != nil {
+				r.Fatal(err)
+			}
+			return s.Warning
+		}
+		settle(30 * time.Second)
+		if w := warning(); w != "" {
+			r.Errorf("warning %q after half a minute", w)
+		}
+		settle(time.Minute)
+		if w := warning(); !strings.Contains(w, "the record at offset 0") || !strings.Contains(w, "does not return") {
+			r.Errorf("warning %q does not say what hangs", w)
+		}
+		settle(5 * time.Minute)
+		if w := warning(); w != "" {
+			r.Errorf("warning %q once the call has returned", w)
+		}
+	})
+}
+
+// hangingSink delivers when it is told to, and not before.
+type hangingSink struct{ release <-chan struct{} }
+
+func (s hangingSink) Deliver(context.Context, []*connector.Record) error { <-s.release; return nil }
+func (hangingSink) Close(context.Context) error                          { return nil }
+
 func TestAnUnavailableQueueHoldsTheOffsetShowsAndHealsByItself(t *testing.T) {
 	try(t, func(r *trial) {
 		everySecondIsPoison(r)

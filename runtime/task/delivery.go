@@ -56,7 +56,8 @@ type delivery struct {
 	then  []*delivery
 
 	tried
-	index int // in queue.frozen
+	handed time.Time // to the worker that has it now
+	index  int       // in queue.frozen
 }
 
 // tried is how a delivery's tries went.

@@ -200,6 +200,7 @@ func (l *loop) handOut(work context.Context, now time.Time) {
 		}
 		p := l.parts[d.queue.Partition]
 		p.jobs[d] = struct{}{}
+		d.handed = now
 		convert := d.batch == nil || d.items[0].record == nil
 		if d.batch == nil {
 			l.cfg.Metrics.Stages[Wait].Took(now.Sub(d.items[0].at))

@@ -57,7 +57,7 @@ func (l *loop) snapshot(now time.Time) Snapshot {
 		if a, ok := p.oldest(); ok {
 			ps.Oldest, ps.OldestTimestamp = a.at, a.timestamp
 		}
-		ps.Waiting = l.waiting(p)
+		ps.Waiting = l.waiting(p, now)
 		s.Partitions = append(s.Partitions, ps)
 	}
 	s.Warning = l.warning(now)
@@ -65,20 +65,28 @@ func (l *loop) snapshot(now time.Time) Snapshot {
 }
 
 // waiting finds what a partition waits for.
-func (l *loop) waiting(p *partition) *Waiting {
+func (l *loop) waiting(p *partition, now time.Time) *Waiting {
 	var first *delivery
 	for _, d := range p.queue.frozen {
 		if d.err != nil && (first == nil || d.items[0].Offset < first.items[0].Offset) {
 			first = d
 		}
 	}
+	var hung *delivery // the first try of which does not end
 	for d := range p.jobs {
+		if len(d.items) > 0 && d.err == nil && now.Sub(d.handed) > hungAfter && (hung == nil || d.items[0].Offset < hung.items[0].Offset) {
+			hung = d
+		}
 		if len(d.items) > 0 && d.err != nil && (first == nil || d.items[0].Offset < first.items[0].Offset) {
 			first = d
 		}
 	}
 	if h := l.runner.waits.first(p.Partition); h != nil && (first == nil || h.Offset < first.items[0].Offset) {
 		return h
+	}
+	if hung != nil && (first == nil || hung.items[0].Offset < first.items[0].Offset) {
+		it := hung.items[0]
+		return &Waiting{Offset: it.Offset, Key: it.Key, Since: hung.handed, Attempts: hung.attempts + 1, Reason: "the call for it does not return"}
 	}
 	if first != nil {
 		it := first.items[0]
@@ -105,11 +113,13 @@ func (l *loop) warning(now time.Time) string {
 		return fmt.Sprintf("nothing is started: the group's coordinator has not confirmed this member: %v", l.commit.lastErr)
 	}
 	for _, p := range l.order {
-		w := l.waiting(p)
+		w := l.waiting(p, now)
 		switch {
 		case w != nil && w.Error != "" && now.Sub(w.Since) > stuckAfter:
 			return fmt.Sprintf("%s: the record at offset %d has not been delivered since %s, after %d tries: %s",
 				p, w.Offset, w.Since.UTC().Format(time.RFC3339), w.Attempts, w.Error)
+		case w != nil && w.Error == "" && now.Sub(w.Since) > hungAfter:
+			return fmt.Sprintf("%s: the record at offset %d has not been delivered since %s: %s", p, w.Offset, w.Since.UTC().Format(time.RFC3339), w.Reason)
 		case p.tracker.span() >= l.cfg.Settings.MaxUnsettledSpan:
 			return fmt.Sprintf("%s: reading is paused at max.unsettled.span=%d offsets past the record at offset %d",
 				p, l.cfg.Settings.MaxUnsettledSpan, p.tracker.position())
@@ -117,6 +127,10 @@ func (l *loop) warning(now time.Time) string {
 	}
 	return ""
 }
+
+// hungAfter is how long a call may last before it is told as what keeps the task. A call that lasts long by right, such as
+// one that waits for an execution, is told too: nothing else moves its keys meanwhile.
+const hungAfter = time.Minute
 
 // stuckAfter is how long a record may be tried before the task's status says so.
 const stuckAfter = 10 * time.Second
