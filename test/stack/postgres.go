@@ -55,7 +55,7 @@ func (s *setup) postgresArchive(ctx context.Context, pom, dir string) error {
 	if err != nil {
 		return err
 	}
-	defer jar.Close()
+	defer func() { _ = jar.Close() }()
 	archives, err := fs.Glob(jar, "*.txz")
 	if err != nil || len(archives) != 1 {
 		return fmt.Errorf("%s holds %d archives, want 1 (%w)", jars[0], len(archives), err)
@@ -64,7 +64,7 @@ func (s *setup) postgresArchive(ctx context.Context, pom, dir string) error {
 	if err != nil {
 		return err
 	}
-	defer archive.Close()
+	defer func() { _ = archive.Close() }()
 	cmd := exec.CommandContext(ctx, "tar", "-xJf", "-", "-C", dir)
 	cmd.Stdin = archive
 	return errors.Join(runQuietly(cmd), os.Remove(jars[0]))
