@@ -67,6 +67,12 @@ func (o *offered) next() []*connector.Record {
 	return batch
 }
 
+func (o *offered) waiting() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.lag()
+}
+
 func (o *offered) lag() int { return int(time.Since(o.from).Seconds()*o.rate) - o.taken }
 
 // deliverAll is a worker of the host: it tries each batch until it is delivered.
@@ -103,8 +109,15 @@ func TestStartsSettleAtWhatAWSAllowsAndLagStaysBounded(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				e.SetLimits(states.LimitsOf("sa-east-1")) // full as of the virtual clock's start
 				queue := &offered{rate: 1000, from: time.Now()}
-				half, end := queue.from.Add(20*time.Second), queue.from.Add(40*time.Second)
+				half, end := queue.from.Add(20*time.Second), queue.from.Add(60*time.Second)
 				var all sync.WaitGroup
+				var worst [3]int // lag in each third
+				all.Go(func() {
+					for i := range 60 {
+						time.Sleep(time.Second - time.Millisecond)
+						worst[i/20] = max(worst[i/20], queue.waiting())
+					}
+				})
 				for range tasks {
 					s := newTaskSinkFor(t, newTask(t).TaskContext, settingsFor(nil, "execution.type", "standard"))
 					s.router.domains[0].clients = clientsOf(e)
@@ -114,6 +127,10 @@ func TestStartsSettleAtWhatAWSAllowsAndLagStaysBounded(t *testing.T) {
 				}
 				all.Wait()
 				judge(t, e, queue, half, end)
+				if worst[2] > max(worst[0], 200) {
+					t.Errorf("the lag does not fall: at most %v changes in each third of the minute", worst)
+				}
+				t.Logf("at most %v changes wait in each third of the minute", worst)
 			})
 		})
 	}
