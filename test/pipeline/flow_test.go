@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -150,10 +151,14 @@ func (f *flow) await(ctx context.Context, t *testing.T, within time.Duration, wh
 	defer cancel()
 	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()
+	var last error // before time was up
 	for {
 		err := done(ctx)
 		if err == nil {
 			return
+		}
+		if ctx.Err() == nil {
+			last = err
 		}
 		f.mend(ctx, t)
 		select {
@@ -161,7 +166,8 @@ func (f *flow) await(ctx context.Context, t *testing.T, within time.Duration, wh
 		case <-ctx.Done():
 			states, trace := connectors{f.connect.Addr()}.status(context.WithoutCancel(ctx), sourceConnector)
 			ours, ourTrace := connectors{f.workers[0].URL}.status(context.WithoutCancel(ctx), "consorcio")
-			t.Fatalf("%s: not within %v: %v\nDebezium: %v %s\nstepconnect: %v %s", what, within, err, states, trace, ours, ourTrace)
+			waiting, _ := connectors{f.workers[0].URL}.do(context.WithoutCancel(ctx), http.MethodGet, "/connectors/consorcio/waiting", nil)
+			t.Fatalf("%s: not within %v: %v\nDebezium: %v %s\nstepconnect: %v %s %s", what, within, last, states, trace, ours, ourTrace, waiting.Body)
 		}
 	}
 }
