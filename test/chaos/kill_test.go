@@ -196,15 +196,21 @@ func (f *flow) connector(more map[string]string) map[string]string {
 	return cfg
 }
 
-// write lets the company make at least n changes, with the tombstones between them.
 func (f *flow) write(t *testing.T, n int) {
 	t.Helper()
+	if err := f.produce(t.Context(), n); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// produce lets the company make at least n changes, with the tombstones between them.
+func (f *flow) produce(ctx context.Context, n int) error {
 	var records []broker.Record
 	var changes []*consorcio.Change
 	for made := 0; made < n; {
 		events, err := f.company.Transaction()
 		if err != nil {
-			t.Fatal(err)
+			return err
 		}
 		for _, e := range events {
 			records = append(records, broker.Record{Topic: f.prefix + e.Topic, Key: e.Key, Value: e.Value})
@@ -214,9 +220,9 @@ func (f *flow) write(t *testing.T, n int) {
 			}
 		}
 	}
-	offsets, err := f.producer.Send(t.Context(), records...)
+	offsets, err := f.producer.Send(ctx, records...)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	for i, o := range offsets {
 		f.ends[o.Topic][o.Partition] = max(f.ends[o.Topic][o.Partition], o.Offset+1)
@@ -224,6 +230,7 @@ func (f *flow) write(t *testing.T, n int) {
 			f.expected = append(f.expected, states.Position{Topic: o.Topic, Partition: o.Partition, Offset: o.Offset})
 		}
 	}
+	return nil
 }
 
 func (f *flow) await(t *testing.T, what string, cond func(states.Stats) bool) {
