@@ -147,6 +147,7 @@ func (d *demo) startWorker(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
+	//nolint:contextcheck // Glue's converter is made without one: it reads files only.
 	d.worker, err = host.NewStandalone(ctx, plugins(), build(), cfg, providers, host.LogHandler(logFile))
 	return err
 }

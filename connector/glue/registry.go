@@ -39,7 +39,8 @@ type registry struct {
 }
 
 func newRegistry(s settings, wait time.Duration) (*registry, error) {
-	cfg, err := aws.Load(context.Background(), s.region) // it reads files, and waits for nothing
+	// A converter is made without a context, because nothing is waited for: this reads files and the environment.
+	cfg, err := aws.Load(context.Background(), s.region) //nolint:forbidigo // see above
 	if err != nil {
 		return nil, err
 	}
