@@ -9,6 +9,7 @@ import (
 
 	ck "github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	"github.com/stepconnect/stepconnect/connector"
+	"github.com/stepconnect/stepconnect/runtime/task"
 )
 
 // InternalTopic is a topic that a cluster of workers keeps its own state in.
@@ -75,7 +76,24 @@ func ensureOnce(ctx context.Context, a *Admin, t InternalTopic, log *slog.Logger
 		return 0, fmt.Errorf("Topic '%s' supplied via the '%s' property is required to have a single partition in order to guarantee consistency of %s, but found %d partitions.", //nolint:staticcheck,revive // Kafka's words
 			t.Name, t.Key, t.Purpose, partitions)
 	}
-	return partitions, nil
+	return partitions, led(ctx, a, t, partitions)
+}
+
+// led asks the leader of each partition for its end. A leader may not know yet that it is one of a topic which has just
+// been made; a reader that asks it then takes the topic for gone.
+func led(ctx context.Context, a *Admin, t InternalTopic, partitions int) error {
+	parts := make([]task.Partition, partitions)
+	for i := range parts {
+		parts[i] = task.Partition{Topic: t.Name, ID: int32(i)}
+	}
+	_, err := a.EndOffsets(ctx, parts)
+	switch code := codeOf(err); {
+	case err == nil, unauthorized(code): // who may not ask may not read either, and hears it then
+		return nil
+	case code == ck.ErrUnknownTopicOrPart, code == ck.ErrUnknownPartition:
+		return connector.Retryable(fmt.Errorf("%s: %w", t.Key, err))
+	}
+	return fmt.Errorf("%s: %w", t.Key, err)
 }
 
 // compacted is the spec with what no setting may change.
