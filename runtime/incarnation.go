@@ -78,6 +78,7 @@ func (inc *incarnation) run(stop, abort context.Context, w *Worker) (err error) 
 		measured()
 		measure.Wait()
 		inc.metrics.Holds(nil)
+		inc.metrics.Trouble(false)
 	}()
 	return t.Run(stop, abort)
 }

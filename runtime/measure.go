@@ -26,10 +26,25 @@ func (inc *incarnation) measure(ctx context.Context, t *task.Task) {
 		asking, cancel := context.WithTimeout(ctx, measureInterval)
 		if s, err := t.Snapshot(asking); err == nil {
 			inc.metrics.Holds(held(s, inc.ends(asking, s)))
+			inc.metrics.Trouble(inc.trouble() != nil)
 		}
 		cancel()
 		wait.Reset(measureInterval)
 	}
+}
+
+// troubled is an optional interface of a Source that knows of trouble with the brokers that may pass: none to be
+// reached, refused credentials, no token.
+type troubled interface{ Trouble() error }
+
+// trouble gives what keeps the task's client from the brokers; nil when nothing is known to.
+func (inc *incarnation) trouble() error {
+	if src := inc.source.Load(); src != nil {
+		if t, ok := src.Source.(troubled); ok {
+			return t.Trouble()
+		}
+	}
+	return nil
 }
 
 // ender is an optional interface of a Source that can ask where partitions end.

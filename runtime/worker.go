@@ -325,11 +325,16 @@ func (w *Worker) watch(ctx context.Context) {
 			}
 			if src := inc.source.Load(); src != nil && s.State == task.Running {
 				// A member that waits for partitions waits because of that.
-				switch _, lacking := src.lacking(); {
+				_, lacking := src.lacking()
+				switch cause := inc.trouble(); {
 				case lacking != "" && (s.Warning == "" || !s.Joined):
 					s.Warning = lacking
 				case lacking != "":
 					s.Warning += "; " + lacking
+				case cause != nil && s.Warning == "":
+					s.Warning = cause.Error()
+				case cause != nil:
+					s.Warning += ": " + cause.Error()
 				}
 			}
 			now[inc] = s.Warning != ""

@@ -178,6 +178,9 @@ func (s *Source) Problem() Problem {
 	return s.problem
 }
 
+// Trouble is Problem's error.
+func (s *Source) Trouble() error { return s.Problem().Err }
+
 // outOfRange finds the partition whose position has left the log: the library drops its name from
 // the event. Messages before the event were given out, so the positions are those that failed.
 func (s *Source) outOfRange(ctx context.Context, e ck.Error) error {

@@ -173,6 +173,7 @@ func deliveryMetrics() []taskFamily {
 		own(Counter, "records_lost_total", "Records dropped under errors.tolerance=all without a dead letter queue.", count(func(r *reading) int64 { return r.Skipped.Load() })),
 		own(Counter, "records_dead_lettered_total", "Records written to the dead letter queue.", count(func(r *reading) int64 { return r.DeadLettered.Load() })),
 		own(Counter, "offset_commit_failures_total", "Offset commits that failed.", count(func(r *reading) int64 { return r.CommitErrors.Load() })),
+		own(Gauge, "kafka_client_trouble", "1 while something keeps the task's Kafka client from the brokers: connection, credentials, token or topic. The status says what.", func(r *reading) float64 { return truth(r.trouble) }),
 		own(Gauge, "deliveries_in_flight", "Sink calls under way.", count(func(r *reading) int64 { return r.InFlight.Load() })),
 		own(Gauge, "pending_records", "Records held: consumed and not settled.", count(func(r *reading) int64 { return r.Pending.Load() })),
 		own(Gauge, "pending_bytes", "Bytes of the records held.", count(func(r *reading) int64 { return r.PendingBytes.Load() })),

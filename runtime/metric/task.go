@@ -36,6 +36,7 @@ type Task struct {
 	info     *TaskInfo  // nil until it was built once
 	state    string     // as in the status, in lower case
 	parts    []Partition
+	trouble  bool
 	trend    trend
 	stages   []recent
 	records  recent
@@ -82,6 +83,13 @@ func (t *Task) Holds(parts []Partition) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.parts = parts
+}
+
+// Trouble tells whether something keeps the task's Kafka client from the brokers.
+func (t *Task) Trouble(is bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.trouble = is
 }
 
 // counts reads the numbers that have a trend. t.mu is held.
