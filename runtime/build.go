@@ -287,7 +287,7 @@ func (w *Worker) build(ctx context.Context, inc *incarnation) (t *task.Task, p r
 		},
 		Replay:   epoch,
 		Report:   func(s task.State, err error) { w.post(report{inc, s, err}) },
-		Outlived: w.opts.Outlived, Crowd: w.opts.Crowd, Metrics: &inc.metrics.Metrics, Log: log,
+		Outlived: w.opts.Outlived, Crowd: w.opts.Crowd, Metrics: &inc.metrics.Metrics, Tracer: w.opts.Tracer, Log: log,
 	}
 	if topic := cfg.Settings.DeadLetterTopic; topic != "" {
 		cfg.OpenDeadLetters = func(ctx context.Context) (task.Producer, error) {

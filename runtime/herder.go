@@ -50,7 +50,9 @@ type HerderOptions struct {
 	// ConfigLog and StatusLog hold the State: topics, or MemoryLogs in standalone mode.
 	ConfigLog, StatusLog store.Log
 	Metrics              *metric.Metrics
-	Levels               *Levels
+	// Tracer makes spans of deliveries; nil makes none.
+	Tracer task.Tracer
+	Levels *Levels
 	// Handler takes all log records; Levels decides what reaches it.
 	Handler slog.Handler
 	// Cluster makes the worker one of several; nil is standalone.
@@ -67,7 +69,7 @@ func NewHerder(o HerderOptions) *Herder {
 	}
 	h.worker = NewWorker(WorkerOptions{
 		ID: o.WorkerID, Config: o.Config, Plugins: o.Plugins, Providers: o.Providers, Clients: o.Clients,
-		Status: o.StatusLog, Outlived: task.NewOutlived(), Crowd: new(task.Crowd), Book: h.book, Metrics: o.Metrics, Logger: logger,
+		Status: o.StatusLog, Outlived: task.NewOutlived(), Crowd: new(task.Crowd), Book: h.book, Metrics: o.Metrics, Tracer: o.Tracer, Logger: logger,
 	})
 	h.folder = newFolderWatch(h)
 	o.Metrics.Worker.Files(h.folder.counts)

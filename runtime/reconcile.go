@@ -185,7 +185,7 @@ func (w *Worker) take() (pings []ping) {
 			e.inc.state, e.inc.err, e.inc.since = e.state, e.err, time.Now()
 			w.countStart(e.inc, e.state)
 			if e.state == task.Failed {
-				w.log.Error("task has failed", "connector", e.inc.id.Connector, "task", e.inc.id.Task, "error", e.err)
+				w.log.Error("task has failed", append([]any{"connector", e.inc.id.Connector, "task", e.inc.id.Task, "error", e.err}, recordOf(e.err)...)...)
 			}
 		case ended:
 			e.inc.over = true

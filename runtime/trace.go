@@ -35,6 +35,15 @@ func taskTrace(id TaskID, err error) string {
 	return b.String()
 }
 
+// recordOf gives the attributes of the record that a failure is about; none when it is about no record.
+func recordOf(err error) []any {
+	var failure *task.Failure
+	if errors.As(err, &failure) && failure.Offset >= 0 && failure.Topic != "" {
+		return []any{"topic", failure.Topic, "partition", failure.ID, "offset", failure.Offset}
+	}
+	return nil
+}
+
 func remedy(id TaskID, err error, isRecord bool, failure *task.Failure) string {
 	restart := fmt.Sprintf("then POST /connectors/%s/tasks/%d/restart", id.Connector, id.Task)
 	var gone *task.OutOfRangeError

@@ -32,6 +32,8 @@ type WorkerOptions struct {
 	// Book holds which partitions are adopted.
 	Book    *book
 	Metrics *metric.Metrics
+	// Tracer makes spans of deliveries; nil makes none.
+	Tracer task.Tracer
 	// Logger gives the logger of that name; see Levels.Logger.
 	Logger func(name string) *slog.Logger
 }

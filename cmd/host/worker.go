@@ -21,6 +21,7 @@ import (
 	"github.com/stepconnect/stepconnect/runtime"
 	"github.com/stepconnect/stepconnect/runtime/metric"
 	"github.com/stepconnect/stepconnect/runtime/store"
+	"github.com/stepconnect/stepconnect/runtime/tracing"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -38,7 +39,8 @@ type Worker struct {
 	open   func(context.Context) error // what waits for brokers before the herder can begin; nil for nothing
 	close  func(context.Context) error // what the logs and the membership hold; nil for nothing
 
-	emf      *metric.EMF // nil unless metrics.emf.enable
+	tracer   *tracing.Tracer // nil unless OpenTelemetry's variables ask for traces
+	emf      *metric.EMF     // nil unless metrics.emf.enable
 	emfEvery time.Duration
 	emfTo    metric.Destination
 }
@@ -87,8 +89,16 @@ func assemble(ctx context.Context, p connector.Plugins, b Build, cfg *runtime.Wo
 		Version: b.Version, Commit: b.revision(), WorkerID: cfg.WorkerID(bound), Config: cfg, Providers: providers,
 		Plugins: list, Clients: kafkaClients(), Metrics: metrics, Levels: levels, Handler: handler,
 	}
+	tracer, on, err := tracingOf(b, levels.Logger(runtime.LoggerWorker, handler))
+	if err != nil {
+		return nil, o, errors.Join(err, server.Close())
+	}
+	if on {
+		o.Tracer = tracer
+	}
 	metrics.Worker.Built(metric.Build{Version: b.Version, Commit: b.revision(), Go: goruntime.Version(), WorkerID: o.WorkerID, Started: time.Now()})
 	w := &Worker{URL: cfg.AdvertisedURL(bound), server: server, log: levels.Logger(runtime.LoggerWorker, handler), build: b}
+	w.tracer = tracer
 	if v := cfg.Values; v.Bool("metrics.emf.enable") {
 		cluster := "standalone"
 		if v.Has("group.id") {
@@ -164,6 +174,9 @@ func (w *Worker) Run(ctx context.Context) error {
 		defer stopServing()
 		return w.Herder.Run(running)
 	})
+	if w.tracer != nil {
+		g.Go(func() error { w.tracer.Run(serving); return nil })
+	}
 	if w.emf != nil {
 		g.Go(func() error { w.emf.Write(serving, w.emfEvery, w.emfTo, w.log); return nil })
 	}
@@ -205,10 +218,38 @@ func (w *Worker) AwaitHealthy(ctx context.Context) error {
 	}
 }
 
-// LogHandler writes log records as JSON lines; the levels of the loggers decide what comes here.
-func LogHandler(out io.Writer) slog.Handler {
-	return slog.NewJSONHandler(out, &slog.HandlerOptions{Level: slog.Level(-128)})
+// tracingOf makes the tracer that OpenTelemetry's variables ask for; nil when they do not.
+func tracingOf(b Build, log *slog.Logger) (*tracing.Tracer, bool, error) {
+	cfg, on, err := tracing.FromEnvironment(os.Getenv, b.Version)
+	if err != nil || !on {
+		return nil, false, err
+	}
+	return tracing.New(cfg, log), true, nil
 }
+
+// LogHandler writes log records as JSON lines; the levels of the loggers decide what comes here. A record that belongs to a
+// trace has its ids.
+func LogHandler(out io.Writer) slog.Handler {
+	return traced{slog.NewJSONHandler(out, &slog.HandlerOptions{Level: slog.Level(-128)})}
+}
+
+// traced adds the ids of the context's trace.
+type traced struct{ slog.Handler }
+
+// Handle implements slog.Handler.
+func (h traced) Handle(ctx context.Context, r slog.Record) error {
+	if t := connector.TraceFrom(ctx); !t.IsZero() {
+		r = r.Clone()
+		r.AddAttrs(slog.String("trace_id", t.TraceID()), slog.String("span_id", t.SpanID()))
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
+// WithAttrs implements slog.Handler.
+func (h traced) WithAttrs(attrs []slog.Attr) slog.Handler { return traced{h.Handler.WithAttrs(attrs)} }
+
+// WithGroup implements slog.Handler.
+func (h traced) WithGroup(name string) slog.Handler { return traced{h.Handler.WithGroup(name)} }
 
 // IgnoreStop takes the end of a context for the orderly end that it is.
 func IgnoreStop(ctx context.Context, err error) error {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stepconnect/stepconnect/connector"
 	"github.com/stepconnect/stepconnect/connector/debezium"
+	"github.com/stepconnect/stepconnect/internal/aws"
 )
 
 // Sink starts executions for one task. It is safe for concurrent use.
@@ -80,6 +81,9 @@ func (s *Sink) Deliver(ctx context.Context, batch []*connector.Record) error {
 	}
 	if !connector.MayStart(ctx) { // the wait may have outlasted the task's membership
 		return j.fail(connector.Retryable(errors.New("not started: the task has lost touch with its consumer group")))
+	}
+	if trace := connector.TraceFrom(ctx); !trace.IsZero() {
+		ctx = aws.WithTraceHeader(ctx, trace.XRay())
 	}
 	if kind == express {
 		err = s.startExpress(ctx, j)

@@ -30,6 +30,7 @@ type endpoint struct {
 type call struct {
 	op, machine, name, input string
 	host                     string
+	trace                    string // X-Amzn-Trace-Id
 }
 
 type reply struct {
@@ -65,7 +66,7 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
-	c := call{strings.TrimPrefix(r.Header.Get("X-Amz-Target"), "AWSStepFunctions."), in.StateMachineArn, in.Name, in.Input, r.Host}
+	c := call{strings.TrimPrefix(r.Header.Get("X-Amz-Target"), "AWSStepFunctions."), in.StateMachineArn, in.Name, in.Input, r.Host, r.Header.Get("X-Amzn-Trace-Id")}
 	e.mu.Lock()
 	stalled := e.stalled
 	e.mu.Unlock()

@@ -33,7 +33,9 @@ type Config struct {
 	// Crowd is shared by all tasks of the process: they share what each may hold. nil for a task alone.
 	Crowd   *Crowd
 	Metrics *Metrics
-	Log     *slog.Logger
+	// Tracer makes spans of deliveries; nil makes none.
+	Tracer Tracer
+	Log    *slog.Logger
 }
 
 // Settings are the delivery keys of a connector (group "Delivery" and "Error Handling" of

@@ -41,7 +41,9 @@ func (r *runner) giveUp(ctx context.Context, it *item, cause *stageError) error 
 	r.metrics.LastError.Store(time.Now().UnixMilli())
 	if s.LogErrors {
 		r.metrics.Logged.Add(1)
-		r.Log.ErrorContext(ctx, errorLine(r.Config, &it.first().Message, cause), "error", cause.err)
+		first := &it.first().Message
+		r.Log.ErrorContext(connector.WithTrace(ctx, connector.TraceOf(first.Headers)), errorLine(r.Config, first, cause),
+			"topic", first.Topic, "partition", first.ID, "offset", first.Offset, "error", cause.err)
 	}
 	failure := &Failure{Partition: it.Partition, Offset: it.Offset, Stage: cause.stage, Class: cause.class, Err: cause.err}
 	if r.dlq != nil {

@@ -210,8 +210,10 @@ func (r *runner) deliver(ctx context.Context, d *delivery) outcome {
 	r.metrics.BatchRecords.Observe(histogram.Counts, int64(len(recs)))
 	r.metrics.BatchBytes.Observe(histogram.Bytes, bytes)
 	r.metrics.InFlight.Add(1)
+	ctx, end := r.trace(ctx, d)
 	began := time.Now()
 	err := r.sink.Deliver(connector.WithStartCheck(ctx, r.lease.valid), recs)
+	end(err)
 	r.metrics.InFlight.Add(-1)
 	r.metrics.Batches.Add(1)
 	out := outcome{delivery: d, answered: time.Now()}
