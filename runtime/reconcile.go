@@ -195,6 +195,11 @@ func (w *Worker) take() (pings []ping) {
 				w.log.Error("task could not start", "connector", e.inc.id.Connector, "task", e.inc.id.Task, "error", e.err)
 			}
 		case warning:
+			if log := w.log.With("connector", e.inc.id.Connector, "task", e.inc.id.Task); e.text != "" && e.inc.warning == "" {
+				log.Warn("task is kept from delivering", "warning", e.text)
+			} else if e.text == "" && e.inc.warning != "" {
+				log.Info("task delivers again")
+			}
 			e.inc.warning = e.text
 		case rotated:
 			if s := w.slots[e.inc.id]; s != nil && s.wanted && s.current == e.inc && s.demand == e.inc.demand {

@@ -15,7 +15,7 @@ import (
 )
 
 // watchInterval is how often running tasks are asked what keeps them (invariant 7).
-const watchInterval = 5 * time.Second
+const watchInterval = 2 * time.Second
 
 // WorkerOptions is what a Worker runs on.
 type WorkerOptions struct {

@@ -2,6 +2,7 @@ package avro
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -235,6 +236,9 @@ func (f *failure) classified(what string) error {
 		return connector.Retryable(fmt.Errorf("%s refused %s with status %d (%s): check %s and %s, or %s and %s",
 			at, what, f.status, f.message(), keyBasicSource, keyUserInfo, keyBearerSource, keyBearerToken))
 	case 0:
+		if _, distrusted := errors.AsType[*tls.CertificateVerificationError](f.err); distrusted {
+			return connector.Retryable(fmt.Errorf("%s is not trusted and was not asked for %s; check %s, and the host name in %s: %w", at, what, keyTruststore, keyURL, f.err))
+		}
 		return connector.Retryable(fmt.Errorf("%s cannot be reached for %s; see %s: %w", at, what, keyURL, f.err))
 	}
 	return connector.Retryable(fmt.Errorf("%s did not give %s: status %d (%s)", at, what, f.status, f.message()))

@@ -7,9 +7,9 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -76,6 +76,7 @@ type stage struct {
 	admin    *kadm.Client
 	dir      string
 	done     chan error
+	log      logLines
 
 	faults      sync.Map // name of a state machine to its states.Fault
 	unwritable  sync.Map // topics that take no records
@@ -129,7 +130,7 @@ func (s *stage) startWorker(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.worker, err = host.NewStandalone(ctx, plugins(), host.Build{Version: "test"}, cfg, providers, host.LogHandler(io.Discard)); err != nil {
+	if s.worker, err = host.NewStandalone(ctx, plugins(), host.Build{Version: "test"}, cfg, providers, host.LogHandler(&s.log)); err != nil {
 		return err
 	}
 	s.done = make(chan error, 1)
@@ -148,4 +149,31 @@ func (s *stage) end() error {
 		err = removeErr
 	}
 	return err
+}
+
+// logLines are what the worker logs.
+type logLines struct {
+	mu    sync.Mutex // guards lines
+	lines []string
+}
+
+// Write keeps a line.
+func (l *logLines) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines = append(l.lines, string(line))
+	return len(line), nil
+}
+
+// about gives the lines about one connector.
+func (l *logLines) about(connector string) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var b strings.Builder
+	for _, line := range l.lines {
+		if strings.Contains(line, `"connector":"`+connector+`"`) {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
 }
