@@ -19,9 +19,14 @@ const (
 	clusterName  = "consorcio"
 	eventBus     = "consorcio"
 	parkingQueue = "consorcio-parking"
-	writer       = "statemachines" // logins of PostgreSQL
-	publisher    = "publisher"
+
+	outboxPublisher = "outbox-publisher"
+	writer          = "statemachines" // logins of PostgreSQL
+	publisher       = "publisher"
 )
+
+// machineFiles are the state machines of configs.
+var machineFiles = []string{"clientes", "pedidos", "produtos", outboxPublisher}
 
 // account is the company's AWS account, in an emulator that forgets it when it is killed.
 type account struct {
@@ -32,8 +37,13 @@ type account struct {
 	queue    string // URL of the parking queue, once installed
 }
 
-// machineARN is the ARN of a state machine by its name, the same in every installation.
-func machineARN(name string) string {
+// arn is the ARN of a state machine by the name of its file, as the stack of configs/cloudformation names them and the shipped connector
+// has them.
+func (a *account) arn(file string) string {
+	name := "consorcio-" + file
+	if file != outboxPublisher {
+		name += "-" + strings.ToLower(a.kind)
+	}
 	return fmt.Sprintf("arn:aws:states:%s:%s:stateMachine:%s", region, accountID, name)
 }
 
@@ -63,29 +73,31 @@ func (a *account) install(ctx context.Context) error {
 		return err
 	}
 	a.queue = queue.QueueURL
-	for _, m := range []struct{ name, file, kind string }{
-		{"Clientes", "clientes", a.kind}, {"Pedidos", "pedidos", a.kind}, {"Produtos", "produtos", a.kind}, {"OutboxPublisher", "outbox-publisher", "STANDARD"},
-	} {
-		text, err := os.ReadFile("../../configs/statemachines/" + m.file + ".asl.json")
+	for _, file := range machineFiles {
+		kind := a.kind
+		if file == outboxPublisher {
+			kind = "STANDARD"
+		}
+		text, err := os.ReadFile("../../configs/statemachines/" + file + ".asl.json")
 		if err != nil {
 			return err
 		}
 		definition := strings.NewReplacer(
 			"${ClusterArn}", fmt.Sprintf("arn:aws:rds:%s:%s:cluster:%s", region, accountID, clusterName), "${Database}", a.database,
 			"${WriterSecretArn}", writerSecret, "${PublisherSecretArn}", publisherSecret, "${ParkingQueueUrl}", a.queue, "${EventBusName}", eventBus,
-			"${OutboxAge}", a.age, "${ExecutionType}", m.kind).Replace(string(text))
+			"${OutboxAge}", a.age, "${ExecutionType}", kind).Replace(string(text))
 		if i := strings.Index(definition, "${"); i >= 0 {
-			return fmt.Errorf("%s has a substitution that the test does not know: %.40s", m.file, definition[i:])
+			return fmt.Errorf("%s has a substitution that the test does not know: %.40s", file, definition[i:])
 		}
 		var made struct{ StateMachineARN string }
 		err = a.call(ctx, "states", "AWSStepFunctions.CreateStateMachine", map[string]any{
-			"name": m.name, "type": m.kind, "roleArn": "arn:aws:iam::" + accountID + ":role/consorcio-states", "definition": definition,
+			"name": a.arn(file)[strings.LastIndex(a.arn(file), ":")+1:], "type": kind, "roleArn": "arn:aws:iam::" + accountID + ":role/consorcio-states", "definition": definition,
 		}, &made)
 		if err != nil {
 			return err
 		}
-		if made.StateMachineARN != machineARN(m.name) {
-			return fmt.Errorf("state machine %s has the ARN %s", m.name, made.StateMachineARN)
+		if made.StateMachineARN != a.arn(file) {
+			return fmt.Errorf("state machine %s has the ARN %s", file, made.StateMachineARN)
 		}
 	}
 	return nil
@@ -132,15 +144,15 @@ func (a *account) call(ctx context.Context, service, target string, request, int
 type ended struct{ Status, Output, Error, Cause string }
 
 // execute runs a state machine while the call waits, as stepconnect does with Express.
-func (a *account) execute(ctx context.Context, machine, input string) (ended, error) {
+func (a *account) execute(ctx context.Context, file, input string) (ended, error) {
 	var e ended
-	err := a.call(ctx, "states", "AWSStepFunctions.StartSyncExecution", map[string]any{"stateMachineArn": machineARN(machine), "input": input}, &e)
+	err := a.call(ctx, "states", "AWSStepFunctions.StartSyncExecution", map[string]any{"stateMachineArn": a.arn(file), "input": input}, &e)
 	return e, err
 }
 
 // publish runs OutboxPublisher.
 func (a *account) publish(ctx context.Context) error {
-	return a.call(ctx, "states", "AWSStepFunctions.StartExecution", map[string]any{"stateMachineArn": machineARN("OutboxPublisher"), "input": "{}"}, nil)
+	return a.call(ctx, "states", "AWSStepFunctions.StartExecution", map[string]any{"stateMachineArn": a.arn(outboxPublisher), "input": "{}"}, nil)
 }
 
 // unpark executes again what waits in the parking queue, as docs/pipeline.md says, and tells how much that was.
@@ -158,8 +170,7 @@ func (a *account) unpark(ctx context.Context) (int, error) {
 			if err := json.Unmarshal([]byte(m.Body), &input); err != nil {
 				return n, fmt.Errorf("parked: %s: %w", m.Body, err)
 			}
-			machine := strings.ToUpper(input.Domain[:1]) + input.Domain[1:]
-			if err := a.call(ctx, "states", "AWSStepFunctions.StartExecution", map[string]any{"stateMachineArn": machineARN(machine), "input": m.Body}, nil); err != nil {
+			if err := a.call(ctx, "states", "AWSStepFunctions.StartExecution", map[string]any{"stateMachineArn": a.arn(input.Domain), "input": m.Body}, nil); err != nil {
 				return n, err
 			}
 			if err := a.call(ctx, "sqs", "AmazonSQS.DeleteMessage", map[string]any{"QueueUrl": a.queue, "ReceiptHandle": m.ReceiptHandle}, nil); err != nil {

@@ -29,7 +29,7 @@ func TestTheShippedMachinesPutAChangeIntoARealDatabase(t *testing.T) {
 		file, machine, table string
 		events               int
 	}{
-		{"clientes-insert", "Clientes", "clientes", 0}, {"pedidos-insert", "Pedidos", "pedidos", 1}, {"produtos-insert", "Produtos", "produtos", 1},
+		{"clientes-insert", "clientes", "clientes", 0}, {"pedidos-insert", "pedidos", "pedidos", 1}, {"produtos-insert", "produtos", "produtos", 1},
 	} {
 		t.Run(c.file, func(t *testing.T) {
 			before := len(events(t, published))

@@ -118,6 +118,9 @@ func (f *flow) startSink(t *testing.T) {
 	}
 	if f.account.kind == "STANDARD" {
 		config["batch.max.records"] = "25"
+		for domain := range strings.SplitSeq(config["domains"], ",") {
+			config["domain."+domain+".state.machine.arn"] = f.account.arn(domain)
+		}
 	}
 	connectors{f.workers[0].URL}.put(t.Context(), t, "consorcio", config)
 }

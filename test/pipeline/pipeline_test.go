@@ -127,9 +127,9 @@ func (f *flow) refused(ctx context.Context) error {
 // settled is nil when no execution runs and nothing is parked.
 func (f *flow) settled(ctx context.Context) error {
 	var errs []error
-	for _, machine := range []string{"Clientes", "Pedidos", "Produtos", "OutboxPublisher"} {
+	for _, machine := range machineFiles {
 		var list struct{ Executions []struct{ Name string } }
-		err := f.account.call(ctx, "states", "AWSStepFunctions.ListExecutions", map[string]any{"stateMachineArn": machineARN(machine), "statusFilter": "RUNNING"}, &list)
+		err := f.account.call(ctx, "states", "AWSStepFunctions.ListExecutions", map[string]any{"stateMachineArn": f.account.arn(machine), "statusFilter": "RUNNING"}, &list)
 		if err != nil || len(list.Executions) > 0 {
 			errs = append(errs, fmt.Errorf("%d executions of %s run (%w)", len(list.Executions), machine, err))
 		}
