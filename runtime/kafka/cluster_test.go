@@ -334,3 +334,30 @@ func TestALeaderThatWasStoppedInsideATransactionGivesUpItsOffice(t *testing.T) {
 		t.Errorf("the log holds %s", got)
 	}
 }
+
+// A member that waits for work is no less a member: the group must not wait for its session when it leaves.
+func TestAMemberWithoutThePartitionIsOutOfTheGroupWhenItHasLeft(t *testing.T) {
+	c := cluster(t)
+	a := admin(t, client(c))
+	ensure(t, a, "members", 1)
+	first := join(t, c, "a")
+	first.leads(t)
+	second := join(t, c, "b")
+	members := func() (ids []string) {
+		g, err := a.DescribeGroup(t.Context(), "workers")
+		if err != nil || g.State != "Stable" {
+			return nil
+		}
+		for _, m := range g.Members {
+			ids = append(ids, m.ClientID)
+		}
+		return ids
+	}
+	eventually(t, "both are members", func() bool { return len(members()) == 2 })
+	began := time.Now()
+	second.leave()
+	eventually(t, "the group has one member", func() bool { return len(members()) == 1 })
+	if took := time.Since(began); took >= 5*time.Second { // the session is 6 s
+		t.Errorf("the group kept the member for %s", took)
+	}
+}

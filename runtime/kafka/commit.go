@@ -95,9 +95,8 @@ func (s *Source) Close(ctx context.Context) error {
 	go func() {
 		s.calls.wg.Wait()
 		s.admin.Close()
-		// It serves a last revocation, of which nobody is told, and waits until the group has
-		// heard of the end. (After an Unsubscribe it would not wait, and sometimes lose that message.)
-		err := s.c.Close()
+		// It serves a last revocation, of which nobody is told, and waits until the group has heard of the end.
+		err := closeMember(s.c)
 		s.logs.Wait()
 		done <- err
 	}()
@@ -110,6 +109,17 @@ func (s *Source) Close(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("close the member of group %s: %w; its client is left to end by itself", s.set["group.id"], ctx.Err())
 	}
+}
+
+// closeMember leaves the group and frees the client. librdkafka (2.15.1) sends no LeaveGroup when a member without
+// partitions closes: the group would wait for it in each rebalance, until its session is over. After Unsubscribe it
+// does; with partitions that is left to Close, which waits for the answer where Unsubscribe may lose it.
+func closeMember(c *ck.Consumer) error {
+	held, err := c.Assignment()
+	if err == nil && len(held) == 0 {
+		err = c.Unsubscribe()
+	}
+	return errors.Join(err, c.Close())
 }
 
 func (s *Source) giveBack(ctx context.Context) {

@@ -146,7 +146,7 @@ func (m *Membership) serve(ctx context.Context) error {
 	defer func() {
 		resign(nil)
 		s.leaveOffice()
-		if err := c.Close(); err != nil {
+		if err := closeMember(c); err != nil {
 			m.log.Warn("leaving the worker group failed", "group", m.cfg.Group, "error", err)
 		}
 		s.helpers.Wait()
