@@ -505,7 +505,7 @@ func healthIsPublished(t *testing.T, tr *trial) {
 	if got := value("CdcProblems"); got != 2 {
 		t.Errorf("CdcProblems = %v, want 2", got)
 	}
-	if got := value("CdcLatencySeconds"); got != 8 {
+	if got := value("CdcLatencySeconds"); got != 7 {
 		t.Errorf("CdcLatencySeconds = %v, want 7", got)
 	}
 	for name, answer := range map[string]string{
