@@ -133,4 +133,4 @@ func (l *loop) warning(now time.Time) string {
 const hungAfter = time.Minute
 
 // stuckAfter is how long a record may be tried before the task's status says so.
-const stuckAfter = 5 * time.Second
+const stuckAfter = 4 * time.Second

@@ -22,11 +22,12 @@ import (
 
 	"github.com/stepconnect/stepconnect/internal/embedded/registry"
 	"github.com/stepconnect/stepconnect/internal/embedded/states"
+	"github.com/stepconnect/stepconnect/test/scale"
 	"github.com/stepconnect/stepconnect/test/worker"
 )
 
-// soon is how long it may take until trouble is told.
-const soon = 10 * time.Second
+// soon is how long it may take until trouble is told: 10 s, which a loaded machine need not keep.
+var soon = scale.D(30*time.Second, 10*time.Second)
 
 // trouble is something outside of the worker that is not as the configuration says.
 type trouble struct {
