@@ -86,7 +86,7 @@ func (s *Sink) Deliver(ctx context.Context, batch []*connector.Record) error {
 		ctx = aws.WithTraceHeader(ctx, trace.XRay())
 	}
 	if kind == express {
-		err = s.startExpress(ctx, j)
+		err = s.startExpress(ctx, j, len(batch) == 1)
 	} else {
 		err = s.startStandard(ctx, j)
 	}
@@ -130,10 +130,14 @@ func (j *job) outcome() error {
 	return &connector.PartialError{Failed: j.failed}
 }
 
-// fail gives the outcome of a job whose call failed with err.
+// fail gives the outcome of a job whose call failed with err. Where some records have failed for reasons of their own, a
+// refusal of the call is not one of each of the others: they are tried again without those, and then halved by the host.
 func (j *job) fail(err error) error {
 	if len(j.failed) == 0 {
 		return err
+	}
+	if class, _ := connector.Classify(err); class == connector.ClassRejected && len(j.places) > 1 {
+		err = connector.Retryable(err)
 	}
 	for _, place := range j.places {
 		j.failed[place] = err
@@ -237,8 +241,8 @@ func (s *Sink) startStandard(ctx context.Context, j *job) error {
 }
 
 // startExpress runs an Express execution and waits for its end: only SUCCEEDED means
-// delivered, whatever the HTTP status says.
-func (s *Sink) startExpress(ctx context.Context, j *job) error {
+// delivered, whatever the HTTP status says. alone says that the batch is one record.
+func (s *Sink) startExpress(ctx context.Context, j *job, alone bool) error {
 	d := j.domain
 	call, cancel := context.WithTimeout(ctx, syncTimeout)
 	defer cancel()
@@ -247,8 +251,9 @@ func (s *Sink) startExpress(ctx context.Context, j *job) error {
 		return s.explain(ctx, j, "running", err)
 	}
 	if out.status != types.SyncExecutionStatusSucceeded {
-		return s.ended(j, out)
+		return s.ended(j, out, alone)
 	}
+	d.suspicion.clear()
 	failed, err := failedChanges(out.output, len(j.places))
 	if err != nil {
 		d.metrics.errors[reasonFailed].Add(1)
@@ -263,8 +268,9 @@ func (s *Sink) startExpress(ctx context.Context, j *job) error {
 	return nil
 }
 
-// ended classifies an Express execution that did not succeed.
-func (s *Sink) ended(j *job, out started) error {
+// ended classifies an Express execution that did not succeed. A batch that is rejected as a whole is halved by the host until
+// the change at fault is alone.
+func (s *Sink) ended(j *job, out started, alone bool) error {
 	d := j.domain
 	failure := &executionError{status: out.status, name: out.failure, cause: out.cause}
 	if failure.name == "" && out.status == types.SyncExecutionStatusTimedOut {
@@ -273,6 +279,11 @@ func (s *Sink) ended(j *job, out started) error {
 	err := fmt.Errorf("domain %s: execution %s of %s: %w", d.name, j.name, d.arn, failure)
 	switch s.settings.errors.class(failure.name) {
 	case connector.ClassRejected:
+		if alone && failure.ofInterpreter() && !d.suspicion.reject(s.settings.rejectInARow) {
+			d.metrics.errors[reasonDestination].Add(1)
+			return connector.RetryAfter(fmt.Errorf("%w; %d changes of domain %s have ended so in a row and none has succeeded: correct the state machine, or allow more by express.errors.reject.in.a.row; only this domain waits",
+				err, s.settings.rejectInARow, d.name), s.settings.slowRetry)
+		}
 		d.metrics.errors[reasonRejected].Add(1)
 		return connector.Rejected(err)
 	case connector.ClassRetryable:

@@ -46,6 +46,7 @@ type delivery struct {
 
 	batch  *connector.Batch // nil until frozen
 	named  bool
+	half   bool // of a batch that was refused as a whole
 	intent intentState
 
 	// Of a recovered batch: the offsets not seen yet, ascending, and how many of the others exist.
@@ -86,7 +87,7 @@ func (s *scheduler) freeze(d *delivery, calls []frozenCall) []*delivery {
 	out := make([]*delivery, len(calls))
 	last := make(map[*keyQueue]*delivery)
 	for i, c := range calls {
-		f := &delivery{queue: d.queue, items: c.items, batch: c.batch, named: c.named, intent: c.intent, tried: c.tried}
+		f := &delivery{queue: d.queue, items: c.items, batch: c.batch, named: c.named, half: c.half, intent: c.intent, tried: c.tried}
 		out[i] = f
 		if len(calls) == 1 {
 			break
@@ -120,6 +121,7 @@ type frozenCall struct {
 	items  []*item
 	batch  *connector.Batch
 	named  bool
+	half   bool
 	intent intentState
 	tried  tried
 }
