@@ -76,7 +76,8 @@ type Source struct {
 	parts   map[task.Partition]holding
 	losses  int // how often an assignment was lost
 	problem Problem
-	missing map[string]bool // topics that do not exist
+	missing map[string]bool   // topics that do not exist
+	remade  map[string]string // ids of topics that were made anew and that the next Poll takes anew
 }
 
 // holding is a partition that the group gave to this member.
@@ -84,6 +85,7 @@ type holding struct {
 	told    bool // the Group was asked about it
 	reading bool
 	start   int64
+	topicID string // when it was assigned
 }
 
 // Problem is the latest trouble that does not stop a Source but may keep it from reading.
@@ -115,7 +117,7 @@ func OpenSource(ctx context.Context, cfg SourceConfig) (*Source, error) {
 		commits: make(chan struct{}, unansweredCommits),
 		// Only an assignment tells for certain; until then what the settings make likely.
 		cooperative: set["group.protocol"] == "consumer" || set["partition.assignment.strategy"] == "cooperative-sticky",
-		parts:       map[task.Partition]holding{}, reported: map[task.Partition]bool{}, logged: map[ck.ErrorCode]time.Time{},
+		parts:       map[task.Partition]holding{}, reported: map[task.Partition]bool{}, logged: map[ck.ErrorCode]time.Time{}, remade: map[string]string{},
 	}
 	topics := slices.Clone(cfg.Topics)
 	s.wanted.Store(&topics)
@@ -188,6 +190,9 @@ func (s *Source) Poll(ctx context.Context, dst []task.Message, limit int) ([]tas
 		return dst, err
 	}
 	if err := s.subscribe(); err != nil {
+		return dst, err
+	}
+	if err := s.takeRemade(ctx); err != nil {
 		return dst, err
 	}
 	from := len(dst)
