@@ -196,29 +196,6 @@ func (s *scheduler) recoveredReady(d *delivery) {
 // void reports whether nothing of a recovered batch is left in the log.
 func (d *delivery) void() bool { return len(d.missing) == 0 && d.present == 0 }
 
-// readyHeap orders free keys by their first offset.
-type readyHeap []*keyQueue
-
-func (h readyHeap) Len() int           { return len(h) }
-func (h readyHeap) Less(i, j int) bool { return h[i].head.Offset < h[j].head.Offset }
-func (h readyHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].index, h[j].index = i, j
-}
-func (h *readyHeap) Push(x any) {
-	kq := x.(*keyQueue)
-	kq.index = len(*h)
-	*h = append(*h, kq)
-}
-func (h *readyHeap) Pop() any {
-	old := *h
-	kq := old[len(old)-1]
-	old[len(old)-1] = nil
-	*h = old[:len(old)-1]
-	kq.index = -1
-	return kq
-}
-
 // frozenHeap orders deliveries by when they are due, then by offset.
 type frozenHeap []*delivery
 
