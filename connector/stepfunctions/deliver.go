@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
@@ -31,7 +30,7 @@ type Sink struct {
 	sweeps   *sweeps  // nil unless this task looks for outcomes
 	objects  *objects // nil unless oversize.policy=s3
 	filtered filterMetrics
-	pool     sync.Pool // of *prepared
+	shelf    shelf
 }
 
 var (
@@ -95,7 +94,9 @@ func (s *Sink) Deliver(ctx context.Context, batch []*connector.Record) error {
 	}
 	d.metrics.changes.Add(float64(len(j.places) - j.refused))
 	j.measure(batch, time.Now())
-	s.release(batch)
+	if j.free {
+		s.release(batch)
+	}
 	return j.outcome()
 }
 
@@ -111,6 +112,7 @@ type job struct {
 	failed  map[int]error // by place in the batch
 	claimed []*prepared   // the changes of which columns go to S3
 	refused int           // how many of places the state machine refused
+	free    bool          // no transport reads the changes any more
 }
 
 // measure tells how old the changes were that have just been acknowledged.
@@ -190,7 +192,7 @@ func (j *job) reject(place int, err error) {
 
 // request is the call that starts the job's execution.
 func (j *job) request() startRequest {
-	return startRequest{machine: j.domain.arn.text, name: j.name, domain: j.domain, changes: j.changes, size: j.size}
+	return startRequest{machine: j.domain.arn.text, name: j.name, domain: j.domain, changes: j.changes}
 }
 
 // input joins changes into the text of an input, as Step Functions reads it out of a request.
@@ -237,6 +239,7 @@ func (s *Sink) startStandard(ctx context.Context, j *job) error {
 			d.name, d.arn, d.name)
 	}
 	d.metrics.executions[resultStarted].Add(1)
+	j.free = out.free
 	return nil
 }
 
@@ -265,6 +268,7 @@ func (s *Sink) startExpress(ctx context.Context, j *job, alone bool) error {
 	j.refused = len(failed)
 	d.metrics.errors[reasonRejected].Add(float64(len(failed)))
 	d.metrics.executions[resultSucceeded].Add(1)
+	j.free = out.free
 	return nil
 }
 
