@@ -37,7 +37,7 @@ type SourceConfig struct {
 	// StartAt is where to read a partition for which nothing was ever committed and Group gave no
 	// position: "earliest" (the default), "latest", or "none" for an error.
 	StartAt string
-	// MaxPendingBytes sizes what librdkafka fetches ahead of Poll, an eighth of it, beside what the task holds itself; 0 means 64 MiB.
+	// MaxPendingBytes sizes what librdkafka fetches ahead of Poll, a thirty-second part of it, beside what the task holds itself; 0 means 64 MiB.
 	MaxPendingBytes int64
 	// Token is asked for SASL OAUTHBEARER tokens; nil when the properties name another way.
 	Token TokenFunc
@@ -161,8 +161,8 @@ func sourceSettings(cfg SourceConfig) (settings, error) {
 		budget = 64 << 20
 	}
 	// The task holds max.pending.bytes itself; what waits behind it needs to bridge a fetch only, and is thrown
-	// away and fetched again whenever a partition is paused.
-	queue := min(max(budget/8, 1<<20), 256<<20)
+	// away and fetched again whenever a partition is paused. Each task has such a queue, and twice as much in answers under way.
+	queue := min(max(budget/32, 1<<20), 64<<20)
 	set.preset("queued.max.messages.kbytes", strconv.FormatInt(min(queue>>10, 2097151), 10))
 	set.preset("fetch.message.max.bytes", strconv.FormatInt(min(queue/4, 1<<20), 10))
 	set.preset("fetch.max.bytes", strconv.FormatInt(min(max(queue/2, 1_000_000), 50<<20), 10))
