@@ -17,7 +17,7 @@ func (a *handler) listConnectors(r *request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	expand, expanded := r.URL.Query()["expand"]
+	expand, expanded := r.query()["expand"]
 	if !expanded {
 		if names == nil {
 			names = []string{}
@@ -120,7 +120,7 @@ func (a *handler) restartConnector(r *request) (answer, error) {
 // waiting answers what Kafka Connect has no endpoint for: the oldest unsettled record of each partition and why, of
 // the whole cluster or, with scope=worker, of this worker.
 func (a *handler) waiting(r *request) (answer, error) {
-	if strings.EqualFold(r.URL.Query().Get("scope"), "worker") {
+	if strings.EqualFold(r.query().Get("scope"), "worker") {
 		return read(a.herder.WaitingHere(r.Context(), r.param("connector")))
 	}
 	return read(a.herder.Waiting(r.Context(), r.param("connector")))

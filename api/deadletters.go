@@ -16,7 +16,7 @@ import (
 const letterFields = "topic, partition, offset_min, offset_max, stage, exception_class, since, until, letter"
 
 func (a *handler) listDeadLetters(r *request) (answer, error) {
-	q, err := letterQuery(r.URL.Query())
+	q, err := letterQuery(r.query())
 	if err != nil {
 		return answer{}, err
 	}

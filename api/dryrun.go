@@ -42,7 +42,7 @@ func (a *handler) dryRun(ctx context.Context, name string, cfg map[string]*strin
 	}
 	v, err := a.herder.Validate(ctx, *class, cfg)
 	if err != nil {
-		return answer{}, err
+		return answer{}, runtime.AsBadRequest(err) // as the write would
 	}
 	if err := invalid(v); err != nil {
 		return answer{}, err

@@ -9,7 +9,7 @@ import (
 
 // executions answers what Kafka Connect has no endpoint for: which deliveries were accepted and failed afterwards.
 func (a *handler) executions(r *request) (answer, error) {
-	query := r.URL.Query()
+	query := r.query()
 	q := runtime.ExecutionsQuery{Page: query.Get("page")}
 	for _, list := range query["status"] {
 		for status := range strings.SplitSeq(list, ",") {

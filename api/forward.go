@@ -71,7 +71,7 @@ func (e *notNow) Error() string { return e.message }
 // forward sends the request once to the worker at base. A request that came forwarded may go on once more, since
 // the leader may have changed on the way; after that it ends (Kafka Connect's forward parameter).
 func (a *handler) forward(ctx context.Context, r *request, base string) (answer, error) {
-	hop, forwarded := r.URL.Query()["forward"]
+	hop, forwarded := r.query()["forward"]
 	next := "true"
 	if forwarded {
 		if !strings.EqualFold(hop[0], "true") {
@@ -103,7 +103,7 @@ func (a *handler) forward(ctx context.Context, r *request, base string) (answer,
 // send repeats the request at the worker at base. Of the headers only those count that say who asks and under
 // which condition.
 func (a *handler) send(ctx context.Context, r *request, base, hop string) (*received, error) {
-	query := r.URL.Query()
+	query := r.query()
 	query.Set("forward", hop)
 	req, err := http.NewRequestWithContext(ctx, r.Method, strings.TrimSuffix(base, "/")+r.URL.EscapedPath()+"?"+query.Encode(), bytes.NewReader(r.body))
 	if err != nil {

@@ -15,7 +15,11 @@ import (
 // segments, control characters, backslashes, and bytes that are no UTF-8.
 func normalisePath(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		path, problem := cleanPath(r.URL.EscapedPath())
+		raw := r.URL.RawPath // as it was sent, unless that is the one way to send it
+		if raw == "" {
+			raw = r.URL.EscapedPath()
+		}
+		path, problem := cleanPath(raw)
 		if problem != "" {
 			writeErrorBody(w, http.StatusBadRequest, problem)
 			return
@@ -28,8 +32,9 @@ func normalisePath(next http.Handler) http.Handler {
 	})
 }
 
-// cleanPath gives the escaped path with dot segments resolved, without a slash at its end, and
-// each segment escaped in the same way; or what is wrong with it.
+// cleanPath gives the escaped path without a slash at its end, each segment escaped in the same way; or what is wrong with
+// it. Dot segments are names like others to Jersey: nothing is resolved. A semicolon is a part of a name: Jersey takes what follows
+// for parameters, and then cannot find a connector where its own Location says.
 func cleanPath(escaped string) (path, problem string) {
 	if !strings.HasPrefix(escaped, "/") {
 		return "", "Bad request: the path does not begin with '/'"
@@ -38,19 +43,19 @@ func cleanPath(escaped string) (path, problem string) {
 	if last := len(segments) - 1; segments[last] == "" {
 		segments = segments[:last] // "/connectors/" is "/connectors"
 	}
+	if leavesRoot(segments) {
+		return "", "Bad request: the path leaves the root"
+	}
 	var out []string
 	for _, raw := range segments {
-		switch raw {
-		case "":
+		switch {
+		case raw == "":
 			return "", "Bad request: ambiguous empty segment in the path"
-		case ".":
+		case raw == "." || raw == "..":
+			out = append(out, raw)
 			continue
-		case "..":
-			if len(out) == 0 {
-				return "", "Bad request: the path leaves the root"
-			}
-			out = out[:len(out)-1]
-			continue
+		case strings.ContainsAny(raw, "\"<>\\^`{|}[]"):
+			return "", "Bad request: a character in the path must be percent-encoded"
 		}
 		segment, err := url.PathUnescape(raw)
 		if err != nil {
@@ -62,6 +67,23 @@ func cleanPath(escaped string) (path, problem string) {
 		out = append(out, url.PathEscape(segment))
 	}
 	return "/" + strings.Join(out, "/"), ""
+}
+
+func leavesRoot(segments []string) bool {
+	depth := 0
+	for _, s := range segments {
+		switch s {
+		case ".":
+		case "..":
+			depth--
+		default:
+			depth++
+		}
+		if depth < 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func checkSegment(s string) string {
@@ -88,14 +110,14 @@ func checkSegment(s string) string {
 func routedPath(r *http.Request) string { return chi.RouteContext(r.Context()).RoutePath }
 
 // locationOf gives the path of a connector for Location: what a path segment may hold is left as it
-// is, and so is '/', as recorded from Jersey's UriBuilder.
+// is, and so are '/' and what looks like percent-encoding, as recorded from Jersey's UriBuilder.
 func locationOf(name string) string {
 	const literal = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=:@/"
 	const hex = "0123456789ABCDEF"
 	var b strings.Builder
 	b.WriteString("/connectors/")
 	for i := range len(name) {
-		if c := name[i]; strings.IndexByte(literal, c) >= 0 {
+		if c := name[i]; strings.IndexByte(literal, c) >= 0 || c == '%' && i+2 < len(name) && isHex(name[i+1]) && isHex(name[i+2]) {
 			b.WriteByte(c)
 		} else {
 			b.WriteByte('%')
@@ -104,4 +126,8 @@ func locationOf(name string) string {
 		}
 	}
 	return b.String()
+}
+
+func isHex(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F'
 }

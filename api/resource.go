@@ -34,10 +34,16 @@ func (r *request) param(name string) string {
 	return v
 }
 
-// flag reads a boolean query parameter as Java's Boolean.valueOf does: true in any case, else false.
+// query gives the query's parameters as Jersey reads them: only & parts them, and what does not decode is passed over.
+func (r *request) query() url.Values {
+	values, _ := url.ParseQuery(strings.ReplaceAll(r.URL.RawQuery, ";", "%3B")) // what is sound of it
+	return values
+}
+
+// flag reads a boolean query parameter as Java's Boolean.valueOf does: true in any case, else false; one without a value is absent.
 func (r *request) flag(name string, absent bool) bool {
-	values, ok := r.URL.Query()[name]
-	if !ok {
+	values, ok := r.query()[name]
+	if !ok || values[0] == "" {
 		return absent
 	}
 	return strings.EqualFold(values[0], "true")
@@ -84,12 +90,20 @@ func (res *resource) serve(w http.ResponseWriter, r *http.Request, rt route) int
 	}
 	var err error
 	req := &request{Request: r}
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		if req.body, err = res.a.readBody(w, r, rt.takesBody); err != nil {
+	if types := r.Header.Values("Content-Type"); len(types) > 0 && !rt.anyType {
+		if err := checkType(types[0]); err != nil {
 			return res.a.writeError(w, r, err)
 		}
 	}
-	if !acceptsJSON(r.Header.Values("Accept")) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		if req.body, err = res.a.readBody(w, r, rt); err != nil {
+			return res.a.writeError(w, r, err)
+		}
+	}
+	switch taken, err := acceptsJSON(r.Header.Values("Accept")); {
+	case err != nil:
+		return res.a.writeError(w, r, err)
+	case !taken:
 		return writeFrameworkError(w, http.StatusNotAcceptable)
 	}
 	ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), authorizationKey{}, r.Header.Values("Authorization")), timeout)
@@ -130,14 +144,10 @@ func (res *resource) allow() string {
 	return strings.Join(all, ",")
 }
 
-// readBody reads the entity under the limits of size and time, and checks its type. A body that
-// nobody asked for is judged by its type alone, as Kafka Connect does.
-func (a *handler) readBody(w http.ResponseWriter, r *http.Request, wanted bool) ([]byte, error) {
-	types := r.Header.Values("Content-Type")
+// readBody reads the entity under the limits of size and time. A body that nobody asked for is judged by its type
+// alone, as Kafka Connect does.
+func (a *handler) readBody(w http.ResponseWriter, r *http.Request, rt route) ([]byte, error) {
 	if r.ContentLength == 0 {
-		if wanted && len(types) > 0 && !isJSON(types[0]) {
-			return nil, errUnsupportedMediaType
-		}
 		return nil, nil
 	}
 	// A recorder in tests has no connection to set a deadline on.
@@ -150,9 +160,11 @@ func (a *handler) readBody(w http.ResponseWriter, r *http.Request, wanted bool) 
 	}
 	_ = connection.SetReadDeadline(time.Time{})
 	switch {
-	case len(body) == 0 && (!wanted || len(types) == 0), len(types) == 0 && !wanted:
+	case !rt.takesBody || len(body) == 0:
 		return nil, nil
-	case len(types) == 0 || !isJSON(types[0]) || isEncoded(r):
+	case len(r.Header.Values("Content-Type")) == 0 && !rt.anyType:
+		return nil, errNoMediaType()
+	case isEncoded(r):
 		return nil, errUnsupportedMediaType
 	}
 	return body, nil

@@ -109,6 +109,11 @@ type frameworkError int
 
 func (e frameworkError) Error() string { return frameworkText(int(e)) }
 
+// errNoMediaType is of an entity whose type is not said, or is a range: Jersey finds no reader for it.
+func errNoMediaType() error {
+	return &runtime.Error{Status: http.StatusUnsupportedMediaType, Message: frameworkText(http.StatusUnsupportedMediaType)}
+}
+
 const errUnsupportedMediaType = frameworkError(http.StatusUnsupportedMediaType)
 
 func errTooLarge(limit int64) error {

@@ -17,6 +17,8 @@ type route struct {
 	action string
 	// takesBody says that a JSON entity is read and decoded.
 	takesBody bool
+	// anyType says that a Content-Type is not looked at: of Connect's resources that declare none.
+	anyType bool
 	// timeout is the time for the herder; 0 means requestTimeout.
 	timeout time.Duration
 	// early says that it is answered while the worker starts, without knowledge of the cluster's state.
@@ -31,8 +33,8 @@ const connectorPath = "/connectors/{connector}"
 func routes() []route {
 	const get, post, put, patch, del = http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete
 	return []route{
-		{method: get, pattern: "/", serve: (*handler).serverInfo, early: true},
-		{method: get, pattern: "/health", serve: (*handler).health, timeout: healthTimeout, early: true},
+		{method: get, pattern: "/", serve: (*handler).serverInfo, early: true, anyType: true},
+		{method: get, pattern: "/health", serve: (*handler).health, timeout: healthTimeout, early: true, anyType: true},
 
 		{method: get, pattern: "/connectors", serve: (*handler).listConnectors},
 		{method: post, pattern: "/connectors", serve: (*handler).createConnector, action: "connector.create", takesBody: true},
@@ -50,8 +52,8 @@ func routes() []route {
 		{method: get, pattern: connectorPath + "/tasks", serve: (*handler).listTasks},
 		{method: get, pattern: connectorPath + "/waiting", serve: (*handler).waiting},
 		{method: get, pattern: connectorPath + "/executions", serve: (*handler).executions},
-		{method: post, pattern: connectorPath + "/tasks", serve: (*handler).internalTasks, action: "internal.tasks", takesBody: true},
-		{method: put, pattern: connectorPath + "/fence", serve: (*handler).internalFence, action: "internal.fence"},
+		{method: post, pattern: connectorPath + "/tasks", serve: (*handler).internalTasks, action: "internal.tasks", takesBody: true, anyType: true},
+		{method: put, pattern: connectorPath + "/fence", serve: (*handler).internalFence, action: "internal.fence", anyType: true},
 		{method: get, pattern: connectorPath + "/tasks/{task}/status", serve: (*handler).getTaskStatus},
 		{method: post, pattern: connectorPath + "/tasks/{task}/restart", serve: (*handler).restartTask, action: "task.restart"},
 

@@ -34,7 +34,12 @@ func (a *handler) listPlugins(r *request) (answer, error) {
 }
 
 func (a *handler) pluginConfig(r *request) (answer, error) {
-	keys, err := a.herder.PluginConfig(r.Context(), r.param("plugin"), r.URL.Query().Get("version"))
+	query := r.query()
+	version := query.Get("version")
+	if query.Has("version") && version == "" {
+		return answer{}, runtime.BadRequest("The parameter version is empty: name a version or a range of versions, or leave it out")
+	}
+	keys, err := a.herder.PluginConfig(r.Context(), r.param("plugin"), version)
 	if keys == nil {
 		keys = []config.KeyInfo{}
 	}
@@ -69,7 +74,7 @@ func (a *handler) setLogger(r *request) (answer, error) {
 	if level == nil {
 		return answer{}, runtime.BadRequest("Desired 'level' parameter was not specified in request.")
 	}
-	scope := r.URL.Query().Get("scope")
+	scope := r.query().Get("scope")
 	cluster := strings.EqualFold(scope, "cluster")
 	if scope != "" && !cluster && !strings.EqualFold(scope, "worker") {
 		a.log.WarnContext(r.Context(), "unknown scope of a logger level; it applies to this worker", "scope", scope)

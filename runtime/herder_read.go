@@ -182,6 +182,9 @@ func (h *Herder) PluginConfig(_ context.Context, plugin, version string) ([]conf
 		}
 		return ownFirst(r.def, h.opts.Plugins.hostDef(r)), nil
 	}
+	if h.opts.Plugins.isOuter(plugin) {
+		return nil, Internal("Instantiation error")
+	}
 	return nil, NotFound("Unknown plugin %s.", plugin)
 }
 

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/stepconnect/stepconnect/connector/config"
 )
 
 // Names of the worker's loggers. They are those of Kafka Connect's classes with the same task, so that
@@ -125,6 +127,9 @@ func (l *Levels) All() map[string]LoggerLevel {
 
 // Get gives the effective level of a logger that exists or was set. The error is a 404 *Error.
 func (l *Levels) Get(name string) (LoggerLevel, error) {
+	if strings.EqualFold(name, LoggerRoot) {
+		name = LoggerRoot
+	}
 	set := *l.set.Load()
 	_, isSet := set[name]
 	under := func(known string) bool { return known == name || strings.HasPrefix(known, name+".") }
@@ -152,7 +157,8 @@ func (l *Levels) Set(name, level string) ([]string, error) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	set := maps.Clone(*l.set.Load())
+	before := *l.set.Load()
+	set := maps.Clone(before)
 	parsed.modified = l.now()
 	changed := []string{}
 	affected := map[string]bool{name: true}
@@ -162,7 +168,10 @@ func (l *Levels) Set(name, level string) ([]string, error) {
 		}
 	}
 	for _, n := range sortedKeys(affected) {
-		if old, ok := set[n]; ok && old.name == parsed.name {
+		if effective(before, n).name == parsed.name {
+			if _, own := set[n]; !own && n == name {
+				set[n] = loggerLevel{name: parsed.name, level: parsed.level} // listed from now on, but not modified
+			}
 			continue
 		}
 		set[n] = parsed
@@ -173,7 +182,7 @@ func (l *Levels) Set(name, level string) ([]string, error) {
 }
 
 func parseLevel(level string) (loggerLevel, error) {
-	name := strings.ToUpper(level)
+	name := strings.ToUpper(config.Trim(level))
 	parsed, ok := slogLevel(name)
 	if !ok {
 		return loggerLevel{}, &Error{Status: http.StatusNotFound, Message: "invalid log level '" + level + "'."}

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/stepconnect/stepconnect/runtime/store"
@@ -56,7 +58,9 @@ func (h *Herder) AlterOffsets(ctx context.Context, name string, offsets []Partit
 	}
 	var change offsetChange
 	err := h.changeOffsets(ctx, name, "alter", func() (err error) {
-		change, err = parseOffsets(name, offsets)
+		if change, err = parseOffsets(offsets); err == nil {
+			err = change.negative(name)
+		}
 		return err
 	}, func(c Cluster, group string, s store.State) error { return h.alter(ctx, c, group, name, change, s) })
 	if err != nil {
@@ -112,6 +116,7 @@ func (h *Herder) changeOffsets(ctx context.Context, name, what string, parse fun
 		}
 		return apply(c, group, s)
 	})
+	var wrong *mistake
 	var refused *Error
 	var elsewhere *Elsewhere
 	switch {
@@ -120,6 +125,8 @@ func (h *Herder) changeOffsets(ctx context.Context, name, what string, parse fun
 	case err == nil:
 		h.log.Info("offsets changed", "connector", name, "change", what)
 		return nil
+	case errors.As(err, &wrong):
+		return wrong
 	case errors.As(err, &refused):
 		return refused
 	case errors.Is(err, errNotEmpty):
@@ -183,6 +190,16 @@ func (o offsetChange) partitions() []task.Partition {
 	return parts
 }
 
+// negative refuses offsets below zero.
+func (o offsetChange) negative(name string) error {
+	for _, p := range o.set {
+		if p.Offset < 0 {
+			return &mistake{Internal("Failed to modify offsets for sink connector %s: offset %d of %s-%d is negative", name, p.Offset, p.Topic, p.ID)}
+		}
+	}
+	return nil
+}
+
 // alter writes the epochs first, so that a crash in between loses nothing: a raised epoch without moved offsets only
 // gives new names to records that come for the first time.
 func (h *Herder) alter(ctx context.Context, c Cluster, group, name string, change offsetChange, s store.State) error {
@@ -202,7 +219,7 @@ func (h *Herder) alter(ctx context.Context, c Cluster, group, name string, chang
 	}
 	for _, p := range change.set {
 		if !slices.Contains(there, p.Partition) {
-			return BadRequest("Failed to alter consumer group offsets for connector %s: partition %d of topic %s does not exist", name, p.ID, p.Topic)
+			return &mistake{Internal("Failed to alter consumer group offsets for connector %s: partition %d of topic %s does not exist", name, p.ID, p.Topic)}
 		}
 	}
 	if err := h.raiseEpochs(ctx, c, name, s, committed, there, to); err != nil {
@@ -296,7 +313,7 @@ func (h *Herder) raiseEpochs(ctx context.Context, c Cluster, name string, s stor
 
 // parseOffsets reads the body of an alter request with the texts of Kafka Connect's SinkUtils; of a partition that
 // occurs twice the last counts.
-func parseOffsets(name string, offsets []PartitionOffset) (offsetChange, error) {
+func parseOffsets(offsets []PartitionOffset) (offsetChange, error) {
 	to := map[task.Partition]*int64{}
 	var order []task.Partition
 	for _, o := range offsets {
@@ -307,9 +324,6 @@ func parseOffsets(name string, offsets []PartitionOffset) (offsetChange, error) 
 		at, err := parseOffset(o.Offset)
 		if err != nil {
 			return offsetChange{}, err
-		}
-		if at != nil && *at < 0 {
-			return offsetChange{}, BadRequest("Failed to modify offsets for sink connector %s: offset %d of %s-%d is negative", name, *at, p.Topic, p.ID)
 		}
 		if _, twice := to[p]; !twice {
 			order = append(order, p)
@@ -370,12 +384,43 @@ func jsonText(v any) string {
 		return "null"
 	case string:
 		return v
-	case float64:
-		if v == float64(int64(v)) {
-			return strconv.FormatInt(int64(v), 10)
-		}
 	case json.Number:
+		if !strings.ContainsAny(v.String(), ".eE") {
+			return v.String()
+		}
+		if f, err := v.Float64(); err == nil {
+			return javaDouble(f)
+		}
 		return v.String()
+	case []any:
+		items := make([]string, len(v))
+		for i := range v {
+			items[i] = jsonText(v[i])
+		}
+		return "[" + strings.Join(items, ", ") + "]"
+	case map[string]any:
+		var pairs []string
+		for _, k := range sortedKeys(v) {
+			pairs = append(pairs, k+"="+jsonText(v[k]))
+		}
+		return "{" + strings.Join(pairs, ", ") + "}"
 	}
 	return fmt.Sprint(v)
+}
+
+// javaDouble is the text of Java's Double.toString: 1e1 is 10.0, 1e10 is 1.0E10.
+func javaDouble(f float64) string {
+	if abs := math.Abs(f); f == 0 || abs >= 1e-3 && abs < 1e7 {
+		text := strconv.FormatFloat(f, 'f', -1, 64)
+		if !strings.Contains(text, ".") {
+			text += ".0"
+		}
+		return text
+	}
+	mantissa, exponent, _ := strings.Cut(strconv.FormatFloat(f, 'e', -1, 64), "e")
+	if !strings.Contains(mantissa, ".") {
+		mantissa += ".0"
+	}
+	sign, digits := exponent[:1], strings.TrimLeft(exponent[1:], "0")
+	return mantissa + "E" + strings.TrimPrefix(sign, "+") + digits
 }

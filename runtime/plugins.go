@@ -102,8 +102,8 @@ func (p *Plugins) find(kind, class string) (pluginRef, error) {
 		return refs[0], nil
 	}
 	for _, other := range sortedKeys(p.byName) {
-		if refs := p.byName[other][class]; other != kind && len(refs) > 0 && refs[0].info.Class == class {
-			return pluginRef{}, config.WrongKind(kind, class)
+		if refs := p.byName[other][class]; other != kind && len(refs) == 1 {
+			return pluginRef{}, config.WrongKind(kind, refs[0].info.Class)
 		}
 	}
 	if variants := p.variants(kind, class); len(variants) > 0 {
@@ -124,6 +124,12 @@ func (p *Plugins) variants(kind, class string) []string {
 	return found
 }
 
+// isOuter tells whether class is the full name of a class that only has plugins as inner classes; Kafka Connect finds it and
+// fails to make one.
+func (p *Plugins) isOuter(class string) bool {
+	return slices.ContainsFunc(p.infos, func(i PluginInfo) bool { return strings.HasPrefix(i.Class, class+"$") })
+}
+
 // lookup is find as config asks for it.
 func (p *Plugins) lookup(kind, class string) (*config.Def, error) {
 	r, err := p.find(kind, class)
@@ -140,6 +146,9 @@ func (p *Plugins) classes(kind string) []string {
 	}
 	return names
 }
+
+// isSink tells whether there is one sink connector of that name.
+func (p *Plugins) isSink(class string) bool { return len(p.byName[kindSink][class]) == 1 }
 
 // sink finds a sink connector by class; the error has Kafka Connect's words.
 func (p *Plugins) sink(class string) (connector.Connector, pluginRef, error) {

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -145,6 +146,22 @@ func Conflict(format string, a ...any) *Error { return newError(http.StatusConfl
 // Internal is a 500.
 func Internal(format string, a ...any) *Error {
 	return newError(http.StatusInternalServerError, format, a)
+}
+
+// mistake is of what was asked, where Kafka Connect's answer is a 500 that its clients know: a configuration to validate whose
+// connector.class is missing or unknown, offsets of what does not exist.
+type mistake struct{ refused *Error }
+
+func (e *mistake) Error() string { return e.refused.Error() }
+func (e *mistake) Unwrap() error { return e.refused }
+
+// AsBadRequest gives a mistake the status of one, for requests that Kafka Connect does not have.
+func AsBadRequest(err error) error {
+	var m *mistake
+	if errors.As(err, &m) {
+		return BadRequest("%s", m.refused.Message)
+	}
+	return err
 }
 
 func newError(status int, format string, a []any) *Error {

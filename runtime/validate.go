@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -18,7 +19,12 @@ func (h *Herder) Validate(ctx context.Context, plugin string, cfg map[string]*st
 	}
 	stored := h.view.get().Connectors[textOf(cfg, "name")].Config
 	kept, unknown := h.keepHidden(cfg, stored)
-	return h.validate(ctx, kept, unknown)
+	v, err := h.validate(ctx, kept, unknown)
+	if none, ok := errors.AsType[*mistake](err); ok && (class != nil || h.opts.Plugins.isSink(plugin)) {
+		// Its 400 gets lost in Connect, on the way out of the validation's own thread.
+		err = &mistake{Internal("%s", none.refused.Message)}
+	}
+	return v, err
 }
 
 // validate runs the steps of Kafka Connect's AbstractHerder.validateConnectorConfig: placeholders, class, the
@@ -31,11 +37,11 @@ func (h *Herder) validate(ctx context.Context, cfg map[string]*string, lost []st
 	}
 	class, ok := resolved["connector.class"]
 	if !ok || class == nil {
-		return Validation{}, BadRequest("Connector config %s contains no connector type", h.javaMap(cfg))
+		return Validation{}, &mistake{BadRequest("Connector config %s contains no connector type", h.javaMap(cfg))}
 	}
-	_, r, err := h.opts.Plugins.sink(config.Trim(*class))
+	_, r, err := h.opts.Plugins.sink(*class) // not trimmed, as in Connect
 	if err != nil {
-		return Validation{}, BadRequest("%v", err)
+		return Validation{}, &mistake{BadRequest("%v", err)}
 	}
 	if err := checkVersion(r, textOf(resolved, "connector.plugin.version")); err != nil {
 		return Validation{}, BadRequest("%v", err)
@@ -43,6 +49,12 @@ func (h *Herder) validate(ctx context.Context, cfg map[string]*string, lost []st
 	answer := h.validationDef(r).Validate(resolved)
 	for _, wrong := range h.wrongVersions(resolved) {
 		answer = addError(answer, wrong.key, config.Invalid(wrong.key, textOf(resolved, wrong.key), wrong.err.Error()).Error())
+	}
+	for _, role := range []string{"key", "value", "header"} {
+		key := role + ".converter"
+		if class := textOf(resolved, key); class != config.Trim(class) && !hasErrors(answer, key) {
+			answer = addError(answer, key, "Failed to load class "+class+": "+class) // the one class that Connect does not trim twice
+		}
 	}
 	for _, k := range lost {
 		answer = addError(answer, k, "Invalid value "+config.Hidden+" for configuration "+k+": it stands for a hidden value, and nothing is stored under this key; give the value itself")
@@ -167,6 +179,10 @@ func addError(answer []config.KeyValue, key, text string) []config.KeyValue {
 	hidden := config.Hidden
 	return append(answer, config.KeyValue{Value: config.ValueInfo{
 		Name: key, Value: &hidden, Recommended: []string{}, Errors: []string{text}, Visible: true}})
+}
+
+func hasErrors(answer []config.KeyValue, key string) bool {
+	return slices.ContainsFunc(answer, func(kv config.KeyValue) bool { return kv.Value.Name == key && len(kv.Value.Errors) > 0 })
 }
 
 // validateConverter judges the keys of a converter that the connector itself names.

@@ -115,9 +115,10 @@ func TestPluginsAreFoundByEveryNameThatKafkaConnectTakes(t *testing.T) {
 	}
 	for _, tt := range []struct{ kind, class, want string }{
 		{"converter", "String", ""}, {"converter", "StringConverter", ""}, {"header_converter", "org.apache.kafka.connect.storage.StringConverter", ""},
-		{"transformation", "RegexRouter", ""}, {"transformation", "ExtractField$Value", ""},
+		{"transformation", "RegexRouter", ""}, {"transformation", "org.apache.kafka.connect.transforms.ExtractField$Value", ""}, {"transformation", "ExtractField$Value", ""},
 		{"transformation", "org.apache.kafka.connect.transforms.ExtractField", "This class is abstract and cannot be created. Did you mean org.apache.kafka.connect.transforms.ExtractField$Value?"},
 		{"converter", "org.apache.kafka.connect.transforms.Filter", "Class class org.apache.kafka.connect.transforms.Filter does not implement the Converter interface"},
+		{"converter", "FileStreamSink", "Class class org.apache.kafka.connect.file.FileStreamSinkConnector does not implement the Converter interface"},
 		{"converter", "Nobody", "no plugin has this class"},
 	} {
 		_, err := p.find(tt.kind, tt.class)

@@ -142,7 +142,7 @@ func uniqueAliases(kind string) Validator {
 func checkRegex(name string, value any) error {
 	pattern, ok := value.(string)
 	if !ok {
-		return nil
+		return Invalid(name, value, "Invalid regex: it is null")
 	}
 	if _, err := TopicsRegex(pattern); err != nil {
 		return Invalid(name, value, "Invalid regex: "+err.Error())

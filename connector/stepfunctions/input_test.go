@@ -91,14 +91,9 @@ func inputOf(t testing.TB, s *Sink, records ...*connector.Record) string {
 	r := j.request()
 	body := r.body()
 	defer body.Release()
-	reader, err := body.Open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer reader.Close()
 	var in struct{ Input string }
-	if err := json.NewDecoder(reader).Decode(&in); err != nil {
-		t.Fatal(err)
+	if err := json.Unmarshal(body.Bytes, &in); err != nil {
+		t.Fatalf("%v in %s", err, body.Bytes)
 	}
 	return in.Input
 }

@@ -12,7 +12,7 @@ func regexValidator() config.Validator {
 	return config.Func("valid regex", func(name string, value any) error {
 		text, ok := value.(string)
 		if !ok {
-			return nil
+			return config.Invalid(name, value, "Invalid regex: it is null")
 		}
 		if _, err := config.TopicsRegex(text); err != nil {
 			return config.Invalid(name, value, "Invalid regex: "+err.Error())

@@ -44,12 +44,21 @@ var standaloneExcuses = []excuse{
 	{regexp.MustCompile(`^step \d+ \((POST /connectors|GET /connectors/\$\{c\})\): status: .*"?consumer\.override\.group\.id`), "there is no worker group to conflict with"},
 }
 
-func TestAStandaloneWorkerAnswersAsKafkaConnectDid(t *testing.T) {
-	run(t, "standalone", "deviations.json", standaloneExcuses)
+// recording is what a Kafka Connect 4.3.1 worker answered.
+type recording struct {
+	suite, golden string
+	deviations    string
 }
 
-// run holds a worker of a mode against the recording.
-func run(t *testing.T, mode, deviations string, excuses []excuse) {
+// public is the suite that came with its recording.
+var public = recording{"testdata/suite.json", "testdata/golden.json", "deviations.json"}
+
+func TestAStandaloneWorkerAnswersAsKafkaConnectDid(t *testing.T) {
+	run(t, "standalone", public, standaloneExcuses)
+}
+
+// run holds a worker of a mode against a recording.
+func run(t *testing.T, mode string, rec recording, excuses []excuse) {
 	if testing.Short() {
 		t.Skip("needs a real broker, which -short leaves out")
 	}
@@ -63,8 +72,8 @@ func run(t *testing.T, mode, deviations string, excuses []excuse) {
 	}
 	url := worker(t, binary, mode, filepath.Join(dir, "worker.log"), properties(mode, bootstrap, group))
 
-	args := []string{"testdata/conformance.py", "--url", url, "--bootstrap", bootstrap, "--suite", "testdata/suite.json", "--check", "testdata/golden.json",
-		"--deviations", deviations, "--workdir", filepath.Join(dir, "work"), "--worker-group", group, "--jobs", "4",
+	args := []string{"testdata/conformance.py", "--url", url, "--bootstrap", bootstrap, "--suite", rec.suite, "--check", rec.golden,
+		"--deviations", rec.deviations, "--workdir", filepath.Join(dir, "work"), "--worker-group", group, "--jobs", "4",
 		"--metrics", "prometheus:" + url + "/metrics", "--log", filepath.Join(dir, "worker.log")}
 	if only := os.Getenv("STEPCONNECT_CONFORMANCE_ONLY"); only != "" {
 		args = append(args, "--only", only)
@@ -76,7 +85,7 @@ func run(t *testing.T, mode, deviations string, excuses []excuse) {
 	if err != nil && !errors.As(err, &failed) {
 		t.Fatal(err)
 	}
-	if judge(t, string(out), deviations, excuses); t.Failed() {
+	if judge(t, string(out), rec.deviations, excuses); t.Failed() {
 		t.Logf("the worker's log ends with\n%s", tail(filepath.Join(dir, "worker.log")))
 	}
 }

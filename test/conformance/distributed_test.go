@@ -11,5 +11,5 @@ var distributedExcuses = []excuse{
 }
 
 func TestADistributedWorkerAnswersAsKafkaConnectDid(t *testing.T) {
-	run(t, "distributed", "deviations.json", distributedExcuses)
+	run(t, "distributed", public, distributedExcuses)
 }
