@@ -70,9 +70,10 @@ func (f *trouble) fault(c states.Call) states.Fault {
 }
 
 func breakSink(t *testing.T, kind states.Type) {
-	changes, calm := scale.N(3000, 80_000), scale.N(2000, 20_000)
+	const changes, calm = 80_000, 20_000
 	f := newFlowTo(t, kind, states.Run{})
-	limit := states.Limit{Bucket: 60, PerSecond: 60}
+	perSecond := float64(scale.N(150, 60)) // the long run makes more, and smaller, calls
+	limit := states.Limit{Bucket: perSecond, PerSecond: perSecond}
 	f.endpoint.SetLimits(map[string]states.Limit{states.LimitStartStandard: limit, states.LimitStartSync: limit})
 	broken := &trouble{draw: rand.New(rand.NewPCG(7, uint64(len(kind))))}
 	f.endpoint.SetHook(broken.fault)
@@ -83,7 +84,7 @@ func breakSink(t *testing.T, kind states.Type) {
 	}
 	dlq := f.prefix + "dlq"
 	connector := f.connector(map[string]string{
-		"aws.endpoint": "http://states.chaos.test:" + at.Port(), "batch.max.records": fmt.Sprint(scale.N(5, 20)), "max.in.flight": "16",
+		"aws.endpoint": "http://states.chaos.test:" + at.Port(), "batch.max.records": fmt.Sprint(scale.N(50, 20)), "max.in.flight": "16",
 		"errors.tolerance": "all", "errors.deadletterqueue.topic.name": dlq, "errors.deadletterqueue.topic.replication.factor": "1",
 		"destination.retry.backoff.ms": "200", "aws.request.timeout.ms": "2000",
 	})
