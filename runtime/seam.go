@@ -72,6 +72,12 @@ type resubscriber interface {
 	Resubscribe(topics []string) error
 }
 
+// remade is an optional interface of a Source that takes partitions anew whose topics were made anew. It asks the brokers
+// for the topics' ids.
+type remade interface {
+	LookForRemade(ctx context.Context) error
+}
+
 // missing is an optional interface of a Source that knows which of its topics do not exist. It asks the brokers about those
 // alone that it was told of.
 type missing interface {

@@ -15,6 +15,10 @@ import (
 // patternInterval is how often topics.regex is matched with the topics that there are.
 const patternInterval = 10 * time.Second
 
+// remadeInterval is how often a task looks whether its topics were made anew: until then it goes on at its old position in them, and
+// what it has read of them by then is read a second time.
+const remadeInterval = 10 * time.Second
+
 // missingInterval is how often topics that do not exist are looked for.
 const missingInterval = 2 * time.Second
 
@@ -53,12 +57,14 @@ func (w *Worker) openSource(ctx context.Context, b *blueprint, inc *incarnation,
 	if w.opts.Config.Values.Bool("topic.tracking.enable") {
 		s.seen = func(topic string) { w.sawTopic(inc.id, topic) }
 	}
+	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx)) // the source lives longer than the opening of it
 	if cluster != nil {
 		s.noMatch.Store(len(topics) == 0)
 		s.watch(ctx, cluster, match, topics, part, log)
 	} else {
 		s.awaitTopics(ctx, topics, log)
 	}
+	s.lookForRemade(ctx)
 	return s, nil
 }
 
@@ -82,7 +88,7 @@ type watchedSource struct {
 	task.Source
 	seen func(topic string) // nil: topics are not tracked
 
-	stop     context.CancelFunc // ends the watch over topics; nil without one
+	stop     context.CancelFunc // ends the watch over topics
 	watching sync.WaitGroup
 	cluster  Cluster
 
@@ -111,7 +117,6 @@ func (s *watchedSource) awaitTopics(ctx context.Context, topics []string, log *s
 	if !ok {
 		return
 	}
-	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	s.watching.Go(func() {
 		tick := time.NewTicker(missingInterval)
 		defer tick.Stop()
@@ -137,6 +142,26 @@ func (s *watchedSource) awaitTopics(ctx context.Context, topics []string, log *s
 	})
 }
 
+// lookForRemade looks again and again, until Close, for topics that were made anew.
+func (s *watchedSource) lookForRemade(ctx context.Context) {
+	source, ok := s.Source.(remade)
+	if !ok {
+		return
+	}
+	s.watching.Go(func() {
+		tick := time.NewTicker(remadeInterval)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				_ = source.LookForRemade(ctx) // brokers that are away are told of by others
+			}
+		}
+	})
+}
+
 // Poll implements task.Source.
 func (s *watchedSource) Poll(ctx context.Context, dst []task.Message, limit int) ([]task.Message, error) {
 	from := len(dst)
@@ -155,10 +180,8 @@ func (s *watchedSource) Poll(ctx context.Context, dst []task.Message, limit int)
 
 // Close implements task.Source.
 func (s *watchedSource) Close(ctx context.Context) error {
-	if s.stop != nil {
-		s.stop()
-		s.watching.Wait()
-	}
+	s.stop()
+	s.watching.Wait()
 	err := s.Source.Close(ctx)
 	if s.cluster != nil {
 		if closeErr := s.cluster.Close(context.WithoutCancel(ctx)); err == nil {
@@ -168,15 +191,13 @@ func (s *watchedSource) Close(ctx context.Context) error {
 	return err
 }
 
-// watch matches the topics again and again until Close. Its context keeps ctx's values alone: a source lives
-// longer than the opening of it.
+// watch matches the topics again and again until Close.
 func (s *watchedSource) watch(ctx context.Context, c Cluster, match func(string) bool, topics []string, part *share, log *slog.Logger) {
 	s.cluster = c
 	sub, ok := s.Source.(resubscriber)
 	if !ok {
 		return
 	}
-	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	s.watching.Go(func() {
 		tick := time.NewTicker(patternInterval)
 		defer tick.Stop()

@@ -174,6 +174,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		defer stopServing()
 		return w.Herder.Run(running)
 	})
+	g.Go(func() error { tendGarbage(serving); return nil })
 	if w.tracer != nil {
 		g.Go(func() error { w.tracer.Run(serving); return nil })
 	}

@@ -24,7 +24,16 @@ func (e *DataError) Error() string {
 	if e.Path == "" {
 		return text
 	}
-	return e.Path + ": " + text
+	return short(e.Path) + ": " + text
+}
+
+// short keeps a path readable that nests deeper than anybody reads.
+func short(path string) string {
+	const start, end = 200, 100
+	if len(path) <= start+end {
+		return path
+	}
+	return strings.ToValidUTF8(path[:start]+"…"+path[len(path)-end:], "")
 }
 
 // in puts step in front of the path, while the error travels up through the value.
@@ -64,7 +73,7 @@ func (e *SchemaError) Error() string {
 	if e.Path == "" {
 		return "invalid Avro schema: " + e.Reason
 	}
-	return "invalid Avro schema: " + e.Path + ": " + e.Reason
+	return "invalid Avro schema: " + short(e.Path) + ": " + e.Reason
 }
 
 func schemaErrorf(path, format string, args ...any) *SchemaError {

@@ -35,7 +35,7 @@ func (r *registry) fetch(ctx context.Context, id schemaID) (Fetched, error) {
 	if err != nil {
 		return Fetched{}, err
 	}
-	refs, err := r.references(ctx, d.refs)
+	refs, err := r.references(ctx, id, d.refs)
 	if err != nil {
 		return Fetched{}, err
 	}
@@ -56,9 +56,9 @@ func (r *registry) compile(id schemaID, d document, refs []string) Fetched {
 	return Fetched{Program: p}
 }
 
-// references fetches what refs name and what that refers to in turn, each once, in an order in
+// references fetches what the refs of schema id name and what that refers to in turn, each once, in an order in
 // which each comes after what it refers to.
-func (r *registry) references(ctx context.Context, refs []srclient.Reference) ([]string, error) {
+func (r *registry) references(ctx context.Context, id schemaID, refs []srclient.Reference) ([]string, error) {
 	type version struct {
 		subject string
 		number  int
@@ -73,7 +73,7 @@ func (r *registry) references(ctx context.Context, refs []srclient.Reference) ([
 				continue
 			}
 			if len(seen) >= maxRefs {
-				return connector.Rejected(fmt.Errorf("a schema that refers to more than %d others", maxRefs))
+				return connector.Rejected(fmt.Errorf("%s of schema registry %v refers to more than %d others", id, r.client, maxRefs))
 			}
 			seen[v] = true
 			d, err := r.client.version(ctx, ref)

@@ -70,6 +70,19 @@ func (r *record) skip(p *pass, pos int) (int, *DataError) {
 				pos++
 			}
 		}
+		// Most columns are null, a short string or a number of one byte: those are not worth a call.
+		if n.null < 0 && pos < len(p.in) && p.in[pos] < 0x80 {
+			switch b := p.in[pos]; n.op {
+			case opLong:
+				pos++
+				continue
+			case opString:
+				if to := pos + 1 + int(b>>1); b&1 == 0 && to <= len(p.in) {
+					pos = to
+					continue
+				}
+			}
+		}
 		if pos, err = n.skip(p, pos); err != nil {
 			return pos, err.in(f.name)
 		}

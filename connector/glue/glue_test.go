@@ -100,6 +100,11 @@ func TestGolden(t *testing.T) {
 	p := plugin(time.Millisecond)
 	convertertest.Run(t, p, "testdata/cases.txt", convertertest.Value)
 	convertertest.RequireEveryKey(t, p.Config, "testdata/cases.txt")
+	convertertest.RequireEveryErrorText(t, map[string]string{
+		"it is more than %d bytes": "TestWhatInflatesBeyondTheLimitIsRefusedWithoutHoldingIt",
+		"no AWS region is known":   "TestWithoutARegionTheConverterSaysSo",
+		keyProxy + " is no URL":    "TestAProxyThatCannotBeReadIsRefusedWithoutItsPassword",
+	}, "testdata/cases.txt")
 }
 
 func open(t testing.TB, raw map[string]string) (connector.Converter, error) {
@@ -200,6 +205,13 @@ func TestWithoutARegionTheConverterSaysSo(t *testing.T) {
 	t.Setenv("AWS_REGION", "")
 	t.Setenv("AWS_DEFAULT_REGION", "")
 	if _, err := open(t, nil); err == nil || !strings.Contains(err.Error(), "no AWS region is known: set region") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestAProxyThatCannotBeReadIsRefusedWithoutItsPassword(t *testing.T) {
+	_, err := newRegistry(settings{region: "sa-east-1", cacheSize: 1, proxy: "http://u:geheim@[h"}, time.Millisecond)
+	if err == nil || err.Error() != keyProxy+" is no URL" {
 		t.Errorf("%v", err)
 	}
 }

@@ -2,6 +2,8 @@ package json
 
 import (
 	"bytes"
+	"encoding/base64"
+	"errors"
 	"fmt"
 	"runtime"
 	"strings"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/stepconnect/stepconnect/connector"
 	"github.com/stepconnect/stepconnect/connector/config"
+	"github.com/stepconnect/stepconnect/connector/jsontext"
 )
 
 func TestNestingIsReadUpToTheLimitAndRefusedBeyondIt(t *testing.T) {
@@ -121,6 +124,25 @@ func TestMissingFieldsDoNotTakeMemoryWithoutBound(t *testing.T) {
 	}
 	if took := after.TotalAlloc - before.TotalAlloc; took > 256<<20 {
 		t.Errorf("%d bytes allocated before it was refused", took)
+	}
+}
+
+func TestADecimalOfMoreBytesThanAnyHasIsRefused(t *testing.T) {
+	digits := base64.StdEncoding.EncodeToString(make([]byte, jsontext.MaxUnscaled+1))
+	schema := `{"type":"bytes","name":"` + connector.NameDecimal + `","parameters":{"scale":"2"}}`
+	_, err := made(t).convert("topic", []byte(`{"schema":`+schema+`,"payload":"`+digits+`"}`))
+	if want := fmt.Sprintf("%d bytes are more than %d", jsontext.MaxUnscaled+1, jsontext.MaxUnscaled); err == nil || !strings.Contains(errorChain(err), want) {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+func TestAValueWithoutASchemaIsNoStruct(t *testing.T) {
+	v, err := made(t, "schemas.enable=false").convert("topic", []byte(`{"a":1}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.AppendFields(nil); !errors.Is(err, connector.ErrNotStruct) || !strings.Contains(err.Error(), "JSON without a schema") {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -189,7 +189,7 @@ func (p parser) absent(made *plan, o object) *DataError {
 	}
 	raw, err := connector.NewValue(nil, j).AppendJSON(nil, nil)
 	if err != nil {
-		return (&DataError{Message: "Invalid default value", Err: err, builder: true}).in("default")
+		return asDataError(err).in("default")
 	}
 	text := newPayload(raw, 0)
 	v, err := made.read(&text)

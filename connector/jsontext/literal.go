@@ -53,7 +53,7 @@ func Literalize(dst []byte, from int) []byte {
 }
 
 // AppendStringLiteral appends s as AppendString does, as it stands inside a JSON string literal.
-func AppendStringLiteral(dst, s []byte) []byte {
+func AppendStringLiteral[T string | []byte](dst []byte, s T) []byte {
 	at, n := len(dst), len(s)
 	if cap(dst)-at < n+4 {
 		dst = slices.Grow(dst, n+4)
@@ -63,18 +63,29 @@ func AppendStringLiteral(dst, s []byte) []byte {
 	for ; i+8 <= n; i += 8 {
 		w := word(s, i)
 		if suspects(w) != 0 {
-			return Literalize(AppendString(dst[:at], s), at)
+			return appendEscapedLiteral(dst[:at], s)
 		}
 		binary.LittleEndian.PutUint64(out[2+i:], w)
 	}
 	for ; i < n; i++ {
 		if !plain(s[i]) {
-			return Literalize(AppendString(dst[:at], s), at)
+			return appendEscapedLiteral(dst[:at], s)
 		}
 		out[2+i] = s[i]
 	}
 	out[0], out[1], out[n+2], out[n+3] = '\\', '"', '\\', '"'
 	return dst[:at+n+4]
+}
+
+// appendEscapedLiteral is AppendStringLiteral of a string that is not plain. Most are not because of characters beyond
+// ASCII: unless AppendString has escaped something, only the quotes differ.
+func appendEscapedLiteral[T string | []byte](dst []byte, s T) []byte {
+	at := len(dst)
+	dst = AppendString(append(dst, '\\'), s)
+	if end := len(dst) - 1; bytes.IndexByte(dst[at+2:end], '\\') < 0 {
+		return append(dst[:end], '\\', '"')
+	}
+	return Literalize(AppendString(dst[:at], s), at)
 }
 
 const (

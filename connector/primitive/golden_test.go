@@ -1,6 +1,7 @@
 package primitive
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -28,6 +29,17 @@ func TestEveryRuleOfTheConvertersOfSingleValues(t *testing.T) {
 			convertertest.RequireEveryKey(t, named(t, alias).Config, "testdata/"+strings.ToLower(alias)+".txt")
 		})
 	}
+}
+
+func TestEveryErrorTextOfTheConvertersOfSingleValuesOccursInACase(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	convertertest.RequireEveryErrorText(t, map[string]string{
+		"not an array, a map or a single value": "TestEveryRuleOfTheSimpleHeaderConverter", // it is a string then
+		"arrays and maps nest too deep":         "TestArraysThatNestTooDeepStayBytes",
+	}, files...)
 }
 
 func TestEveryRuleOfTheSimpleHeaderConverter(t *testing.T) {

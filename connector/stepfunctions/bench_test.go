@@ -19,7 +19,6 @@ import (
 
 	"github.com/stepconnect/stepconnect/connector"
 	"github.com/stepconnect/stepconnect/connector/connectortest"
-	"github.com/stepconnect/stepconnect/connector/jsontext"
 	"github.com/stepconnect/stepconnect/internal/aws"
 )
 
@@ -99,7 +98,6 @@ func BenchmarkStart(b *testing.B) {
 	input := `{"domain":"clientes","changes":[` + strings.Repeat(`{"nome":"Conceição","id":1},`, 35) + `{"n":null}]}`
 	d := &domain{head: inputHead("clientes")}
 	change := literal(strings.TrimSuffix(strings.TrimPrefix(input, `{"domain":"clientes","changes":[`), inputTail))
-	size := jsontext.LiteralSize([]byte(input)) + len(`""`)
 	machine, name := testARN+"Clientes", "clientes-alteracoes-p3-o1234567-n1-e0-0123456789abcdef"
 	cfg, err := aws.Load(b.Context(), "sa-east-1")
 	if err != nil {
@@ -125,7 +123,7 @@ func BenchmarkStart(b *testing.B) {
 		{"SDK", bySDK(sfn.NewFromConfig(plain, func(o *sfn.Options) { o.BaseEndpoint = &url }))},
 		{"SDK tuned", bySDK(ours.sdk)},
 		{"ours", func() error {
-			_, err := ours.standard.start(b.Context(), startRequest{machine: machine, name: name, domain: d, changes: []*prepared{change}, size: size})
+			_, err := ours.standard.start(b.Context(), startRequest{machine: machine, name: name, domain: d, changes: []*prepared{change}})
 			return err
 		}},
 	} {

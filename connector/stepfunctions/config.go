@@ -69,7 +69,9 @@ func executionKeys() []config.Key {
 		{Name: "express.errors.retry", Type: config.List, Default: defaultRetryErrors(), Importance: config.Low, Group: groupExecution,
 			Doc: "Error names of Express executions that are tried again; a * at the end takes every ending, the longest entry decides. So are names in no list."},
 		{Name: "express.errors.reject", Type: config.List, Default: defaultRejectErrors(), Importance: config.Low, Group: groupExecution,
-			Doc: "Error names of Express executions that are final for their changes, which go to errors.tolerance and the dead letter queue."},
+			Doc: "Error names of Express executions that are final for their changes, which go to errors.tolerance and the dead letter queue. A batch of several is halved until the change at fault is alone; the others are delivered."},
+		{Name: "express.errors.reject.in.a.row", Type: config.Int, Default: defaultRejectInARow, Validate: config.AtLeast(-1), Importance: config.Low, Group: groupExecution,
+			Doc: "The most changes of a domain that a task rejects in a row, with no execution that succeeds in between, for errors of Step Functions' own (names that begin with States.): after them the state machine counts as broken, and further changes wait until one succeeds. -1: no limit."},
 		{Name: "express.errors.fatal", Type: config.List, Default: []string{}, Importance: config.Low, Group: groupExecution,
 			Doc: "Error names of Express executions that end the task."},
 	}
@@ -79,7 +81,14 @@ func defaultRetryErrors() []string {
 	return []string{"States.Timeout", "States.HeartbeatTimeout", "States.TaskFailed", "Lambda.*", "RdsData.*"}
 }
 
-func defaultRejectErrors() []string { return []string{"States.DataLimitExceeded", "ValidationError"} }
+const defaultRejectInARow = 10
+
+// defaultRejectErrors are what the same input meets every time: expressions and paths that its values do not suit, a Choice without a rule
+// for it, states that outgrow their limit ("Handling errors", Step Functions Developer Guide).
+func defaultRejectErrors() []string {
+	return []string{"States.DataLimitExceeded", "States.QueryEvaluationError", "States.Runtime", "States.NoChoiceMatched", "States.IntrinsicFailure",
+		"States.ParameterPathFailure", "States.ResultPathMatchFailure", "ValidationError"}
+}
 
 func inputKeys() []config.Key {
 	return []config.Key{

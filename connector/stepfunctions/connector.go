@@ -84,7 +84,6 @@ func newTaskSink(set *settings, tc connector.TaskContext) *Sink {
 		settings: set,
 		parser:   debezium.NewParser(), encoder: &set.input,
 		filtered: newFilterMetrics(tc.Metrics),
-		pool:     sync.Pool{New: func() any { return new(prepared) }},
 	}
 	starts := newBudgets(set.rateLimit, tc)
 	s.budgets = starts

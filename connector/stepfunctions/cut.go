@@ -13,7 +13,7 @@ import (
 const maxInput = 262144
 
 // prepared is what Cut leaves for Deliver: one change, encoded. It belongs to the record from
-// Cut until Deliver has delivered it, and then to the sink's pool; a record that the host drops
+// Cut until Deliver has delivered it, and then to the sink's shelf; a record that the host drops
 // in between takes it along to the garbage collector.
 type prepared struct {
 	domain  *domain
@@ -26,19 +26,11 @@ type prepared struct {
 
 func (p *prepared) stored() bool { return p.done == len(p.claims) }
 
-// maxPooled keeps the buffers of rare huge changes out of the pool.
-const maxPooled = 64 << 10
-
 func (s *Sink) release(records []*connector.Record) {
 	for _, r := range records {
-		p, ok := r.Prepared.(*prepared)
-		if !ok {
-			continue
-		}
-		r.Prepared = nil
-		if cap(p.literal) <= maxPooled {
-			*p = prepared{literal: p.literal[:0]}
-			s.pool.Put(p)
+		if p, ok := r.Prepared.(*prepared); ok {
+			r.Prepared = nil
+			s.shelf.release(p)
 		}
 	}
 }
@@ -59,28 +51,33 @@ func (s *Sink) prepare(r *connector.Record) (*prepared, filterReason, error) {
 	if to.domain == nil {
 		return nil, to.reason, nil
 	}
-	p := s.pool.Get().(*prepared)
-	if p.literal, err = s.encoder.appendChange(p.literal[:0], r, &c, nil); err != nil {
-		s.pool.Put(p)
-		return nil, notFiltered, connector.Rejected(fmt.Errorf("the change of %s.%s.%s cannot be read: %w", c.Database, c.Schema, c.Table, err))
+	draft := s.shelf.draft()
+	defer s.shelf.discard(draft)
+	draft.domain, draft.commit = to.domain, c.CommittedAt.UnixMilli()
+	if err := s.write(draft, r, &c); err != nil {
+		return nil, notFiltered, connector.Rejected(err)
 	}
-	p.domain, p.name, p.commit = to.domain, "", c.CommittedAt.UnixMilli()
-	if s.settings.claims != nil && p.alone() > maxInput {
-		if err := s.claim(p, r, &c); err != nil {
-			s.pool.Put(p)
-			return nil, notFiltered, connector.Rejected(fmt.Errorf("the change of %s.%s.%s cannot be read: %w", c.Database, c.Schema, c.Table, err))
-		}
+	p := s.shelf.keep(draft)
+	r.Prepared = p
+	return p, notFiltered, nil
+}
+
+// write encodes a change and, where it is asked for, names it.
+func (s *Sink) write(p *prepared, r *connector.Record, c *debezium.Change) (err error) {
+	p.literal, err = s.encoder.appendChange(p.literal[:0], r, c, nil)
+	if err == nil && s.settings.claims != nil && p.alone() > maxInput {
+		err = s.claim(p, r, c)
+	}
+	if err != nil {
+		return fmt.Errorf("the change of %s.%s.%s cannot be read: %w", c.Database, c.Schema, c.Table, err)
 	}
 	if s.settings.nameByChange {
 		o := &r.Origin
-		p.name, _, err = changeName(s.clusterID, s.connector, &c, s.replayEpoch(o.Topic, o.Partition, o.Offset))
-		if err != nil {
-			s.pool.Put(p)
-			return nil, notFiltered, connector.Rejected(fmt.Errorf("naming the change: %w", err))
+		if p.name, _, err = changeName(s.clusterID, s.connector, c, s.replayEpoch(o.Topic, o.Partition, o.Offset)); err != nil {
+			return fmt.Errorf("naming the change: %w", err)
 		}
 	}
-	r.Prepared = p
-	return p, notFiltered, nil
+	return nil
 }
 
 // Cut parses, routes and encodes the records and divides them into calls by destination, by

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
@@ -31,7 +30,7 @@ type Sink struct {
 	sweeps   *sweeps  // nil unless this task looks for outcomes
 	objects  *objects // nil unless oversize.policy=s3
 	filtered filterMetrics
-	pool     sync.Pool // of *prepared
+	shelf    shelf
 }
 
 var (
@@ -86,7 +85,7 @@ func (s *Sink) Deliver(ctx context.Context, batch []*connector.Record) error {
 		ctx = aws.WithTraceHeader(ctx, trace.XRay())
 	}
 	if kind == express {
-		err = s.startExpress(ctx, j)
+		err = s.startExpress(ctx, j, len(batch) == 1)
 	} else {
 		err = s.startStandard(ctx, j)
 	}
@@ -95,7 +94,9 @@ func (s *Sink) Deliver(ctx context.Context, batch []*connector.Record) error {
 	}
 	d.metrics.changes.Add(float64(len(j.places) - j.refused))
 	j.measure(batch, time.Now())
-	s.release(batch)
+	if j.free {
+		s.release(batch)
+	}
 	return j.outcome()
 }
 
@@ -111,6 +112,7 @@ type job struct {
 	failed  map[int]error // by place in the batch
 	claimed []*prepared   // the changes of which columns go to S3
 	refused int           // how many of places the state machine refused
+	free    bool          // no transport reads the changes any more
 }
 
 // measure tells how old the changes were that have just been acknowledged.
@@ -130,10 +132,14 @@ func (j *job) outcome() error {
 	return &connector.PartialError{Failed: j.failed}
 }
 
-// fail gives the outcome of a job whose call failed with err.
+// fail gives the outcome of a job whose call failed with err. Where some records have failed for reasons of their own, a
+// refusal of the call is not one of each of the others: they are tried again without those, and then halved by the host.
 func (j *job) fail(err error) error {
 	if len(j.failed) == 0 {
 		return err
+	}
+	if class, _ := connector.Classify(err); class == connector.ClassRejected && len(j.places) > 1 {
+		err = connector.Retryable(err)
 	}
 	for _, place := range j.places {
 		j.failed[place] = err
@@ -186,7 +192,7 @@ func (j *job) reject(place int, err error) {
 
 // request is the call that starts the job's execution.
 func (j *job) request() startRequest {
-	return startRequest{machine: j.domain.arn.text, name: j.name, domain: j.domain, changes: j.changes, size: j.size}
+	return startRequest{machine: j.domain.arn.text, name: j.name, domain: j.domain, changes: j.changes}
 }
 
 // input joins changes into the text of an input, as Step Functions reads it out of a request.
@@ -233,12 +239,13 @@ func (s *Sink) startStandard(ctx context.Context, j *job) error {
 			d.name, d.arn, d.name)
 	}
 	d.metrics.executions[resultStarted].Add(1)
+	j.free = out.free
 	return nil
 }
 
 // startExpress runs an Express execution and waits for its end: only SUCCEEDED means
-// delivered, whatever the HTTP status says.
-func (s *Sink) startExpress(ctx context.Context, j *job) error {
+// delivered, whatever the HTTP status says. alone says that the batch is one record.
+func (s *Sink) startExpress(ctx context.Context, j *job, alone bool) error {
 	d := j.domain
 	call, cancel := context.WithTimeout(ctx, syncTimeout)
 	defer cancel()
@@ -247,8 +254,9 @@ func (s *Sink) startExpress(ctx context.Context, j *job) error {
 		return s.explain(ctx, j, "running", err)
 	}
 	if out.status != types.SyncExecutionStatusSucceeded {
-		return s.ended(j, out)
+		return s.ended(j, out, alone)
 	}
+	d.suspicion.clear()
 	failed, err := failedChanges(out.output, len(j.places))
 	if err != nil {
 		d.metrics.errors[reasonFailed].Add(1)
@@ -260,11 +268,13 @@ func (s *Sink) startExpress(ctx context.Context, j *job) error {
 	j.refused = len(failed)
 	d.metrics.errors[reasonRejected].Add(float64(len(failed)))
 	d.metrics.executions[resultSucceeded].Add(1)
+	j.free = out.free
 	return nil
 }
 
-// ended classifies an Express execution that did not succeed.
-func (s *Sink) ended(j *job, out started) error {
+// ended classifies an Express execution that did not succeed. A batch that is rejected as a whole is halved by the host until
+// the change at fault is alone.
+func (s *Sink) ended(j *job, out started, alone bool) error {
 	d := j.domain
 	failure := &executionError{status: out.status, name: out.failure, cause: out.cause}
 	if failure.name == "" && out.status == types.SyncExecutionStatusTimedOut {
@@ -273,6 +283,11 @@ func (s *Sink) ended(j *job, out started) error {
 	err := fmt.Errorf("domain %s: execution %s of %s: %w", d.name, j.name, d.arn, failure)
 	switch s.settings.errors.class(failure.name) {
 	case connector.ClassRejected:
+		if alone && failure.ofInterpreter() && !d.suspicion.reject(s.settings.rejectInARow) {
+			d.metrics.errors[reasonDestination].Add(1)
+			return connector.RetryAfter(fmt.Errorf("%w; %d changes of domain %s have ended so in a row and none has succeeded: correct the state machine, or allow more by express.errors.reject.in.a.row; only this domain waits",
+				err, s.settings.rejectInARow, d.name), s.settings.slowRetry)
+		}
 		d.metrics.errors[reasonRejected].Add(1)
 		return connector.Rejected(err)
 	case connector.ClassRetryable:

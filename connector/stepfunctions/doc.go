@@ -52,7 +52,10 @@
 //	credentials, permissions, KMS, quota           retried slowly (destination.retry.backoff.ms)
 //	state machine missing, deleting, other type    retried slowly: this domain waits, visibly; the others go on
 //	input refused (InvalidExecutionInput, 413, …)  rejected; the host splits a batch to find the change
-//	Express FAILED or TIMED_OUT                    by the error's name: express.errors.retry, .reject, .fatal
+//	Express FAILED or TIMED_OUT                    by the error's name: express.errors.retry, .reject, .fatal; what the same
+//	                                               input meets every time (States.QueryEvaluationError …) is rejected, and
+//	                                               the host splits a batch to find the change
+//	nothing but such errors, ten in a row          retried slowly: the state machine is broken, not ten changes
 //	Express machine started as Standard            the task ends: its executions could be lost
 //
 // A state machine that does not exist is not fatal on purpose: it may be deployed a minute

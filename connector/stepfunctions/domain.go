@@ -41,6 +41,8 @@ type domain struct {
 	budgets  [express + 1]*budget // by executionType
 	metrics  domainMetrics
 
+	suspicion suspicion
+
 	kind atomic.Uint32 // executionType; once resolved it stays
 	ask  chan struct{} // holds one token: who takes it asks for the type
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"unicode/utf8"
 
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
@@ -59,6 +60,31 @@ type executionError struct {
 
 func (e *executionError) Error() string {
 	return fmt.Sprintf("the execution ended %s with error %s: %s", e.status, e.name, excerpt(e.cause))
+}
+
+// ofInterpreter tells whether Step Functions itself gave the error, and not a task or a Fail state: only its own names
+// begin so ("Handling errors", Step Functions Developer Guide). One alone does not tell whether the change or the definition of the state
+// machine is at fault.
+func (e *executionError) ofInterpreter() bool { return strings.HasPrefix(e.name, "States.") }
+
+// suspicion counts the changes in a row that were rejected with an error of the interpreter, while no execution of the
+// domain succeeded: the more there are, the likelier it is the state machine that is broken, and the changes are good.
+type suspicion struct{ rejected atomic.Int64 }
+
+// reject counts one more change unless there have been most in a row; -1 is no limit.
+func (s *suspicion) reject(most int) bool {
+	if n := s.rejected.Add(1); most >= 0 && n > int64(most) {
+		s.rejected.Add(-1)
+		return false
+	}
+	return true
+}
+
+// clear takes in that an execution succeeded.
+func (s *suspicion) clear() {
+	if s.rejected.Load() != 0 { // rarely: the counter is shared by all calls of the domain
+		s.rejected.Store(0)
+	}
 }
 
 const maxCause = 500

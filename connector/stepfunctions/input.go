@@ -81,31 +81,31 @@ func (e *encoder) edit(row string, t *tablePolicy, plan *claimPlan) debezium.Edi
 	}
 }
 
-// appendNested writes the rows, most of a change, as literals in the first place; what is around them becomes literal afterwards.
+// appendNested writes a literal in the first place, but for what few changes have.
 func (e *encoder) appendNested(dst []byte, r *connector.Record, c *debezium.Change, t *tablePolicy, plan *claimPlan) ([]byte, error) {
-	from := len(dst)
-	dst = append(dst, `{"operation":"`...)
+	dst = append(dst, `{\"operation\":\"`...)
 	dst = append(dst, c.Operation.String()...)
-	dst = append(dst, `","database":`...)
-	dst = jsontext.AppendString(dst, c.Database)
-	dst = append(dst, `,"schema":`...)
-	dst = jsontext.AppendString(dst, c.Schema)
-	dst = append(dst, `,"table":`...)
-	dst = jsontext.AppendString(dst, c.Table)
-	dst = append(dst, `,"key":`...)
+	dst = append(dst, `\",\"database\":`...)
+	dst = jsontext.AppendStringLiteral(dst, c.Database)
+	dst = append(dst, `,\"schema\":`...)
+	dst = jsontext.AppendStringLiteral(dst, c.Schema)
+	dst = append(dst, `,\"table\":`...)
+	dst = jsontext.AppendStringLiteral(dst, c.Table)
+	dst = append(dst, `,\"key\":`...)
+	from := len(dst)
 	dst, err := e.appendKey(dst, c, t)
 	if err != nil {
 		return dst, err
 	}
+	dst = jsontext.Literalize(dst, from)
 	var missing []string
 	if e.before != beforeNever {
-		dst = jsontext.Literalize(append(dst, `,"before":`...), from)
+		dst = append(dst, `,\"before\":`...)
 		if dst, missing, err = e.appendBefore(dst, c, e.edit(rowBefore, t, plan)); err != nil {
 			return dst, fmt.Errorf("value.before: %w", err)
 		}
-		from = len(dst)
 	}
-	dst = jsontext.Literalize(append(dst, `,"after":`...), from)
+	dst = append(dst, `,\"after\":`...)
 	dst, missingNow, err := debezium.AppendRowLiteral(dst, c.After, &e.values, e.edit(rowAfter, t, plan))
 	if err != nil {
 		return dst, fmt.Errorf("value.after: %w", err)
@@ -123,16 +123,37 @@ func (e *encoder) appendNested(dst []byte, r *connector.Record, c *debezium.Chan
 	if dst, err = e.appendChanged(dst, `,"changed":`, c, t); err != nil {
 		return dst, err
 	}
-	dst = appendClaims(dst, `,"claims":`, plan)
-	dst = append(dst, `,"position":{"epoch":`...)
-	dst = e.appendPosition(dst, c, `,"commit_lsn":`, `,"change_lsn":`, `,"event_serial_no":`)
-	dst = append(dst, `},"committed_at":"`...)
+	if dst = appendClaims(dst, `,"claims":`, plan); len(dst) > from {
+		dst = jsontext.Literalize(dst, from)
+	}
+	dst = append(dst, `,\"position\":{\"epoch\":`...)
+	dst = e.appendPosition(dst, c, &nestedNames)
+	dst = append(dst, `},\"committed_at\":\"`...)
 	dst = c.AppendCommittedAt(dst)
-	dst = append(dst, `","snapshot":`...)
+	dst = append(dst, `\",\"snapshot\":`...)
 	dst = strconv.AppendBool(dst, c.Snapshot)
-	dst = append(dst, `,"kafka":`...)
-	dst = appendKafka(dst, r)
-	return jsontext.Literalize(append(dst, '}'), from), nil
+	dst = append(dst, `,\"kafka\":`...)
+	dst = appendKafka(dst, r, &nestedNames)
+	return append(dst, '}'), nil
+}
+
+// names are those of the members that several shapes have, as they stand in the text: JSON or a literal of it.
+type names struct {
+	literal                  bool
+	commit, change, serial   string
+	topic, partition, offset string
+}
+
+var (
+	nestedNames = names{true, `,\"commit_lsn\":`, `,\"change_lsn\":`, `,\"event_serial_no\":`, `{\"topic\":`, `,\"partition\":`, `,\"offset\":`}
+	flatNames   = names{false, `,"__commit_lsn":`, `,"__change_lsn":`, `,"__event_serial_no":`, `{"topic":`, `,"partition":`, `,"offset":`}
+)
+
+func (n *names) text(dst []byte, s string) []byte {
+	if n.literal {
+		return jsontext.AppendStringLiteral(dst, s)
+	}
+	return jsontext.AppendString(dst, s)
 }
 
 // appendBefore writes the former row as a literal.
@@ -180,37 +201,30 @@ func (e *encoder) appendKey(dst []byte, c *debezium.Change, t *tablePolicy) ([]b
 	return out, nil
 }
 
-// appendPosition appends the parts of the position under the given names, the epoch's having
-// been written.
-func (e *encoder) appendPosition(dst []byte, c *debezium.Change, commit, change, serial string) []byte {
+// appendPosition appends the parts of the position, the epoch's name having been written.
+func (e *encoder) appendPosition(dst []byte, c *debezium.Change, n *names) []byte {
 	p := &c.Position
+	text := func(dst []byte, s string, has bool) []byte {
+		if !has {
+			return append(dst, "null"...)
+		}
+		return n.text(dst, s)
+	}
 	dst = strconv.AppendInt(dst, e.epochs[c.Server], 10)
-	dst = append(dst, commit...)
-	dst = appendText(dst, p.CommitLSN, p.HasCommitLSN)
-	dst = append(dst, change...)
-	dst = appendText(dst, p.ChangeLSN, p.HasChangeLSN)
-	dst = append(dst, serial...)
+	dst = text(append(dst, n.commit...), p.CommitLSN, p.HasCommitLSN)
+	dst = text(append(dst, n.change...), p.ChangeLSN, p.HasChangeLSN)
+	dst = append(dst, n.serial...)
 	if !p.HasEventSerialNo {
 		return append(dst, "null"...)
 	}
 	return strconv.AppendInt(dst, p.EventSerialNo, 10)
 }
 
-func appendText(dst []byte, s string, has bool) []byte {
-	if !has {
-		return append(dst, "null"...)
-	}
-	return jsontext.AppendString(dst, s)
-}
-
 // appendKafka writes the consumed coordinates, whatever transforms did to the topic.
-func appendKafka(dst []byte, r *connector.Record) []byte {
-	dst = append(dst, `{"topic":`...)
-	dst = jsontext.AppendString(dst, r.Origin.Topic)
-	dst = append(dst, `,"partition":`...)
-	dst = strconv.AppendInt(dst, int64(r.Origin.Partition), 10)
-	dst = append(dst, `,"offset":`...)
-	dst = strconv.AppendInt(dst, r.Origin.Offset, 10)
+func appendKafka(dst []byte, r *connector.Record, n *names) []byte {
+	dst = n.text(append(dst, n.topic...), r.Origin.Topic)
+	dst = strconv.AppendInt(append(dst, n.partition...), int64(r.Origin.Partition), 10)
+	dst = strconv.AppendInt(append(dst, n.offset...), r.Origin.Offset, 10)
 	return append(dst, '}')
 }
 
@@ -258,13 +272,13 @@ func (e *encoder) appendFlat(dst []byte, r *connector.Record, c *debezium.Change
 	}
 	dst = appendClaims(dst, `,"__claims":`, plan)
 	dst = append(dst, `,"__epoch":`...)
-	dst = e.appendPosition(dst, c, `,"__commit_lsn":`, `,"__change_lsn":`, `,"__event_serial_no":`)
+	dst = e.appendPosition(dst, c, &flatNames)
 	dst = append(dst, `,"__committed_at":"`...)
 	dst = c.AppendCommittedAt(dst)
 	dst = append(dst, `","__snapshot":`...)
 	dst = strconv.AppendBool(dst, c.Snapshot)
 	dst = append(dst, `,"__kafka":`...)
-	dst = appendKafka(dst, r)
+	dst = appendKafka(dst, r, &flatNames)
 	return append(dst, '}'), nil
 }
 
@@ -312,7 +326,7 @@ func (e *encoder) appendEnvelope(dst []byte, r *connector.Record, c *debezium.Ch
 	dst = append(dst, `,"epoch":`...)
 	dst = strconv.AppendInt(dst, e.epochs[c.Server], 10)
 	dst = append(dst, `,"kafka":`...)
-	dst = appendKafka(dst, r)
+	dst = appendKafka(dst, r, &flatNames)
 	return append(dst, '}'), nil
 }
 

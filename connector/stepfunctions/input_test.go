@@ -91,9 +91,14 @@ func inputOf(t testing.TB, s *Sink, records ...*connector.Record) string {
 	r := j.request()
 	body := r.body()
 	defer body.Release()
+	reader, err := body.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
 	var in struct{ Input string }
-	if err := json.Unmarshal(body.Bytes, &in); err != nil {
-		t.Fatalf("%v in %s", err, body.Bytes)
+	if err := json.NewDecoder(reader).Decode(&in); err != nil {
+		t.Fatal(err)
 	}
 	return in.Input
 }

@@ -23,6 +23,7 @@ type settings struct {
 	oversizeFails bool
 	claims        *claimSettings // nil unless oversize.policy=s3
 	errors        errorTable
+	rejectInARow  int     // -1 for no limit
 	rateLimit     float64 // starts per second of the connector; 0 for no limit
 	input         encoder
 
@@ -57,6 +58,7 @@ func newSettings(v config.Values, connectorName string) (*settings, error) {
 			reject: v.List("express.errors.reject"),
 			fatal:  v.List("express.errors.fatal"),
 		},
+		rejectInARow: v.Int("express.errors.reject.in.a.row"),
 		input: encoder{
 			format: inputFormat(v.String("input.format")),
 			before: beforeMode(v.String("input.before")),
@@ -85,6 +87,9 @@ func newSettings(v config.Values, connectorName string) (*settings, error) {
 	// A key that is null in the connector's JSON counts as not given.
 	if s.maxBytes == 0 {
 		s.maxBytes = defaultMaxBytes
+	}
+	if !v.Has("express.errors.reject.in.a.row") {
+		s.rejectInARow = defaultRejectInARow
 	}
 	if s.sweepInterval == 0 {
 		s.sweepInterval = defaultSweepInterval

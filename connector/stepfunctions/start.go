@@ -25,6 +25,7 @@ type starter struct {
 // started is what is read of an answer.
 type started struct {
 	execution string // its ARN
+	free      bool   // nothing reads the changes any more; a transport may, of a request that was answered before it had all come
 
 	// Of StartSyncExecution only.
 	status  types.SyncExecutionStatus
@@ -49,7 +50,7 @@ func startSyncBySDK(ctx context.Context, c *sfn.Client, in *sfn.StartSyncExecuti
 	if err != nil {
 		return started{}, err
 	}
-	return started{text(out.ExecutionArn), out.Status, text(out.Error), text(out.Cause), text(out.Output)}, nil
+	return started{execution: text(out.ExecutionArn), status: out.Status, failure: text(out.Error), cause: text(out.Cause), output: text(out.Output)}, nil
 }
 
 // newStarter makes the starter of an operation at client's endpoint and with its credentials, over t.
@@ -71,11 +72,10 @@ func (s *starter) unsent(ctx context.Context, by aws.HTTPClient) (started, error
 }
 
 // start starts an execution, in one attempt.
-func (s *starter) start(ctx context.Context, r startRequest) (started, error) {
+func (s *starter) start(ctx context.Context, r startRequest) (out started, err error) {
 	body := r.body()
-	defer body.Release()
-	var out started
-	err := s.operation.Call(ctx, body, func(a *aws.Answer) (err error) {
+	defer func() { out.free = body.Release() }()
+	err = s.operation.Call(ctx, body, func(a *aws.Answer) (err error) {
 		if a.OK() {
 			var ok bool
 			if out, ok = readStarted(a.Body); ok {
@@ -96,28 +96,35 @@ type startRequest struct {
 	machine, name string
 	domain        *domain
 	changes       []*prepared
-	size          int // of the input as a JSON string literal
 }
 
-// body writes the request's body, in which the input is a JSON string. It is written once, into a buffer of its size.
+// body is the request's body, in which the input is a JSON string. The changes are not copied.
 func (r *startRequest) body() *aws.Body {
-	const around = len(`{"input":,"name":"","stateMachineArn":""}`)
-	b := aws.NewBody(around + r.size + len(r.name) + len(r.machine))
-	dst := b.Bytes
-	dst = append(dst, `{"input":"`...)
-	dst = append(dst, r.domain.head...)
+	b := aws.NewBody()
+	b.Add(bodyHead)
+	b.Add(r.domain.head)
 	for i, p := range r.changes {
 		if i > 0 {
-			dst = append(dst, ',')
+			b.Add(comma)
 		}
-		dst = append(dst, p.literal...)
+		b.Add(p.literal)
 	}
-	dst = append(dst, inputTail...)
-	dst = append(dst, `","name":`...)
-	dst = jsontext.AppendString(dst, r.name)
-	dst = append(dst, `,"stateMachineArn":`...)
-	dst = jsontext.AppendString(dst, r.machine)
-	dst = append(dst, '}')
-	b.Bytes = dst
+	tail := make([]byte, 0, len(inputTail)+len(bodyName)+len(bodyMachine)+len(r.name)+len(r.machine)+8)
+	tail = append(tail, inputTail...)
+	tail = append(tail, bodyName...)
+	tail = jsontext.AppendString(tail, r.name)
+	tail = append(tail, bodyMachine...)
+	tail = jsontext.AppendString(tail, r.machine)
+	b.AddCopy(append(tail, '}'))
 	return b
 }
+
+var (
+	bodyHead = []byte(`{"input":"`)
+	comma    = []byte(`,`)
+)
+
+const (
+	bodyName    = `","name":`
+	bodyMachine = `,"stateMachineArn":`
+)

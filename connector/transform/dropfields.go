@@ -36,7 +36,7 @@ func (d *dropper) apply(r *connector.Record) error {
 	names := make([]string, len(list))
 	for i, item := range list {
 		if names[i], ok = item.(string); !ok {
-			return dataError("header %s must be a list of field names, found in it: %s", d.header, classOf(nil, item))
+			return dataError("header %s must be a list of field names, found in it: %s", d.header, classOf(elementOf(r.Headers[i].Value.Schema()), item))
 		}
 	}
 	value, err := d.without(r.Value, names)
@@ -77,4 +77,12 @@ func (d *dropper) without(v connector.Value, names []string) (connector.Value, e
 		return v, err
 	}
 	return sel.of(v, false)
+}
+
+// elementOf gives the schema of the elements of s, nil where there is none.
+func elementOf(s *connector.Schema) *connector.Schema {
+	if s == nil {
+		return nil
+	}
+	return s.Elem
 }

@@ -2,9 +2,7 @@ package transform
 
 import (
 	"errors"
-	"flag"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -29,38 +27,57 @@ import (
 // After the class come the lines of the configuration, those of the record (<; see record) and those
 // of the outcome (>), which -update writes anew.
 type goldenCase struct {
-	name, class           string
-	config, input, output []string
+	class         string
+	config, input []string
 }
 
-func TestRecordsComeOutAsTheFilesSay(t *testing.T) {
+func goldenCaseOf(t *testing.T, c *convertertest.Case) goldenCase {
+	t.Helper()
+	if len(c.Config) == 0 {
+		t.Fatalf("the case %q names no class", c.Name)
+	}
+	g := goldenCase{class: c.Config[0], config: c.Config[1:]}
+	for _, line := range c.Input {
+		g.input = append(g.input, strings.TrimPrefix(line, "< "))
+	}
+	return g
+}
+
+func goldenFiles(t *testing.T) []string {
+	t.Helper()
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
 		t.Fatal("no golden files", err)
 	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) { runFile(t, file) })
+	return files
+}
+
+func TestRecordsComeOutAsTheFilesSay(t *testing.T) {
+	for _, file := range goldenFiles(t) {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			convertertest.Golden(t, file, func(t *testing.T, c *convertertest.Case) []string {
+				g := goldenCaseOf(t, c)
+				got := g.outcome(t, false)
+				if other := g.outcome(t, true); !slices.Equal(got, other) {
+					t.Errorf("materialised: got\n%s\nas wire bytes\n%s", strings.Join(other, "\n"), strings.Join(got, "\n"))
+				}
+				return got
+			})
+		})
 	}
 }
 
 // TestEveryKeyOfEveryTransformOccursInACase holds the claim that the files cover the declarations.
 func TestEveryKeyOfEveryTransformOccursInACase(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
 	set := map[string]map[string]bool{} // by class, without its variant
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, c := range parseCases(t, file, string(text)) {
-			class, _, _ := strings.Cut(c.class, "$")
+	for _, file := range goldenFiles(t) {
+		for _, c := range convertertest.Load(t, file) {
+			g := goldenCaseOf(t, &c)
+			class, _, _ := strings.Cut(g.class, "$")
 			if set[class] == nil {
 				set[class] = map[string]bool{}
 			}
-			for _, line := range c.config {
+			for _, line := range g.config {
 				key, _, _ := strings.Cut(line, "=")
 				set[class][key] = true
 			}
@@ -82,79 +99,10 @@ func TestEveryKeyOfEveryTransformOccursInACase(t *testing.T) {
 	}
 }
 
-func runFile(t *testing.T, file string) {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cases := parseCases(t, file, string(text))
-	update := flag.Lookup("update").Value.String() == "true"
-	for i := range cases {
-		c := &cases[i]
-		t.Run(c.name, func(t *testing.T) {
-			for _, form := range []string{"as wire bytes", "materialised"} {
-				got := c.outcome(t, form == "materialised")
-				if update {
-					c.output = got
-				}
-				if !slices.Equal(got, c.output) {
-					t.Errorf("%s: got\n%s\nwant\n%s", form, strings.Join(got, "\n"), strings.Join(c.output, "\n"))
-				}
-			}
-		})
-	}
-	if update {
-		var b strings.Builder
-		for i, c := range cases {
-			if i > 0 {
-				b.WriteString("\n")
-			}
-			b.WriteString("== " + c.name + "\n" + c.class + "\n")
-			for _, line := range slices.Concat(c.config, prefixed("< ", c.input), prefixed("> ", c.output)) {
-				b.WriteString(line + "\n")
-			}
-		}
-		if err := os.WriteFile(file, []byte(b.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-func prefixed(prefix string, lines []string) []string {
-	out := make([]string, len(lines))
-	for i, line := range lines {
-		out[i] = prefix + line
-	}
-	return out
-}
-
-func parseCases(t *testing.T, file, text string) []goldenCase {
-	t.Helper()
-	var cases []goldenCase
-	for n, line := range strings.Split(text, "\n") {
-		if name, ok := strings.CutPrefix(line, "== "); ok {
-			cases = append(cases, goldenCase{name: name})
-			continue
-		}
-		if line == "" {
-			continue
-		}
-		if len(cases) == 0 {
-			t.Fatalf("%s:%d: a line before the first case", file, n+1)
-		}
-		c := &cases[len(cases)-1]
-		switch {
-		case line[0] == '<':
-			c.input = append(c.input, line[2:])
-		case line[0] == '>':
-			c.output = append(c.output, line[2:])
-		case c.class == "":
-			c.class = line
-		default:
-			c.config = append(c.config, line)
-		}
-	}
-	return cases
+func TestEveryErrorTextOfTheTransformsOccursInACase(t *testing.T) {
+	convertertest.RequireEveryErrorText(t, map[string]string{
+		"Flatten transformation does not support structs nested deeper": "TestAStructThatHoldsItselfIsNotFlattened",
+	}, goldenFiles(t)...)
 }
 
 // outcome gives the lines that describe what becomes of the case's record.
@@ -198,7 +146,7 @@ func (c *goldenCase) outcome(t *testing.T, materialised bool) []string {
 			if !sameRecord(&given, r) {
 				t.Error("the record was changed though the transform failed")
 			}
-			return strings.Split("error"+errText(err), "\n")
+			return append(strings.Split("error"+errText(err), "\n"), causes(err)...)
 		}
 		return describe(&given, out)
 	}
@@ -219,6 +167,14 @@ func errText(err error) string {
 		return " " + named.ExceptionClass() + ": " + err.Error()
 	}
 	return ": " + err.Error()
+}
+
+// causes gives what an error comes from, where its own text does not tell.
+func causes(err error) []string {
+	if cause := errors.Unwrap(err); cause != nil && !strings.Contains(err.Error(), cause.Error()) {
+		return append([]string{"caused by: " + cause.Error()}, causes(cause)...)
+	}
+	return nil
 }
 
 func sameRecord(a, b *connector.Record) bool {

@@ -1,40 +1,67 @@
 package aws
 
 import (
+	"crypto/sha256"
+	"hash"
 	"io"
 	"net/http"
 	"sync"
 	"sync/atomic"
 )
 
-// Body holds the bytes of a request from their making until nothing can read them any more; then its buffer is
-// used again. A transport may go on reading a body after its RoundTrip has returned (http.RoundTripper): it is
-// done with it when it has closed it. So a buffer goes back when its maker has released it and every reader that
-// Open gave is closed; a reader that is never closed costs a buffer, never somebody else's bytes.
+// Body is the body of a request, put together from parts that are not copied: the changes of a start stand in memory once.
+// A transport may go on reading a body after its RoundTrip has returned (http.RoundTripper): it is done with it when it
+// has closed it. So the parts are free to be changed when the maker has released the body *and* every reader that Open gave
+// is closed; Release says whether that is so.
 type Body struct {
-	// Bytes are the maker's to write until the first Open, and do not change afterwards.
-	Bytes   []byte
+	parts   [][]byte
+	small   []byte // what AddCopy has copied
+	size    int
 	holders atomic.Int32 // the maker and the open readers
 }
 
-// maxPooledBody is more than the largest request of Step Functions needs: 262,144 bytes of input as a literal and
-// a kilobyte around them.
-const maxPooledBody = 320 << 10
-
-// bodyStep is what capacities are rounded up to, so that a buffer fits most bodies of its kind.
-const bodyStep = 4 << 10
+// maxPooledParts keeps the lists of rare bodies of very many parts out of the pool.
+const maxPooledParts = 4 << 10
 
 var bodies = sync.Pool{New: func() any { return new(Body) }}
 
-// NewBody gives an empty body with room for size bytes, which its maker must Release.
-func NewBody(size int) *Body {
+// NewBody gives an empty body, which its maker must Release.
+func NewBody() *Body {
 	b := bodies.Get().(*Body)
-	if cap(b.Bytes) < size {
-		b.Bytes = make([]byte, 0, (size+bodyStep-1)/bodyStep*bodyStep)
-	}
-	b.Bytes = b.Bytes[:0]
 	b.holders.Store(1)
 	return b
+}
+
+// Add appends a part, which must not change until the body is free. It must not be called after the first Open.
+func (b *Body) Add(part []byte) {
+	if len(part) > 0 {
+		b.parts = append(b.parts, part)
+		b.size += len(part)
+	}
+}
+
+// AddCopy appends a copy of a short part.
+func (b *Body) AddCopy(part []byte) {
+	from := len(b.small)
+	b.small = append(b.small, part...) // parts before it stay where they are
+	b.Add(b.small[from:])
+}
+
+// Size is how many bytes the body has.
+func (b *Body) Size() int { return b.size }
+
+var hashes = sync.Pool{New: func() any { return sha256.New() }}
+
+// sum is the SHA-256 of the body's bytes.
+func (b *Body) sum() (sum [sha256.Size]byte) {
+	h := hashes.Get().(hash.Hash)
+	defer hashes.Put(h)
+	h.Reset()
+	for _, part := range b.parts {
+		_, _ = h.Write(part) // never fails (package hash)
+	}
+	h.Sum(sum[:0])
+	return sum
 }
 
 // Open gives a reader of the bytes from their beginning. It fails once everybody has let go of the body.
@@ -50,11 +77,18 @@ func (b *Body) Open() (io.ReadCloser, error) {
 	}
 }
 
-// Release is the maker letting go of the body: it must not touch it afterwards.
-func (b *Body) Release() {
-	if b.holders.Add(-1) == 0 && cap(b.Bytes) <= maxPooledBody {
+// Release is the maker letting go of the body: it must not touch it afterwards. free says that nobody can read the
+// parts any more; without it a reader may still, and they must be left to the garbage collector.
+func (b *Body) Release() (free bool) {
+	if b.holders.Add(-1) > 0 {
+		return false
+	}
+	if cap(b.parts) <= maxPooledParts {
+		clear(b.parts) // they belong to others
+		b.parts, b.small, b.size = b.parts[:0], b.small[:0], 0
 		bodies.Put(b)
 	}
+	return true
 }
 
 // bodyReader hands out copies only, under a lock that Close takes too: when Close has returned, nothing reads the
@@ -62,21 +96,28 @@ func (b *Body) Release() {
 type bodyReader struct {
 	mu   sync.Mutex // guards the rest
 	body *Body      // nil once closed
+	part int        // where reading goes on: the part, and the place in it
 	at   int
 }
 
-func (r *bodyReader) Read(p []byte) (int, error) {
+func (r *bodyReader) Read(p []byte) (n int, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.body == nil {
 		return 0, http.ErrBodyReadAfterClose
 	}
-	n := copy(p, r.body.Bytes[r.at:])
-	r.at += n
-	if r.at == len(r.body.Bytes) {
-		return n, io.EOF
+	parts := r.body.parts
+	for r.part < len(parts) {
+		if n == len(p) {
+			return n, nil
+		}
+		c := copy(p[n:], parts[r.part][r.at:])
+		n += c
+		if r.at += c; r.at == len(parts[r.part]) {
+			r.part, r.at = r.part+1, 0
+		}
 	}
-	return n, nil
+	return n, io.EOF
 }
 
 func (r *bodyReader) Close() error {

@@ -2,7 +2,6 @@ package aws
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -85,7 +84,7 @@ func (o *Operation) Call(ctx context.Context, body *Body, read func(*Answer) err
 	if err != nil {
 		return err
 	}
-	sum := sha256.Sum256(body.Bytes)
+	sum := body.sum()
 	asked := time.Now()
 	at := asked.Add(time.Duration(o.skew.Load()))
 	if err := o.signer.SignHTTP(ctx, credentials, req, hex.EncodeToString(sum[:]), f.service, f.region, at); err != nil {
@@ -197,7 +196,7 @@ func (f *form) request(ctx context.Context, body *Body) (*http.Request, error) {
 		Method: http.MethodPost, URL: &at, Host: f.host, Header: header,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		// The transport asks for the body again when it has not sent a byte of it, as when AWS has closed an idle connection.
-		Body: reader, GetBody: body.Open, ContentLength: int64(len(body.Bytes)),
+		Body: reader, GetBody: body.Open, ContentLength: int64(body.Size()),
 	}).WithContext(ctx), nil
 }
 

@@ -53,9 +53,9 @@ func (r *remote) describe(t *testing.T, as aws.CredentialsProvider) *Operation {
 
 // codeOf calls and gives the error code that an answer which is not good names.
 func codeOf(ctx context.Context, o *Operation) (code string, err error) {
-	b := NewBody(2)
+	b := NewBody()
 	defer b.Release()
-	b.Bytes = append(b.Bytes, "{}"...)
+	b.AddCopy([]byte("{}"))
 	err = o.Call(ctx, b, func(a *Answer) error {
 		if a.OK() {
 			return nil
@@ -178,7 +178,7 @@ func TestAnAnswerIsReadWholeAndOnlyUpToItsLimit(t *testing.T) {
 	r := newRemote(t, func(w http.ResponseWriter, n int) { _, _ = w.Write(make([]byte, sizes[n-1])) })
 	o := r.describe(t, Nobody)
 	for _, size := range sizes {
-		b, got := NewBody(0), -1
+		b, got := NewBody(), -1
 		err := o.Call(t.Context(), b, func(a *Answer) error {
 			got = len(a.Body)
 			return nil

@@ -184,6 +184,9 @@ func (s *Source) Trouble() error { return s.Problem().Err }
 // outOfRange finds the partition whose position has left the log: the library drops its name from
 // the event. Messages before the event were given out, so the positions are those that failed.
 func (s *Source) outOfRange(ctx context.Context, e ck.Error) error {
+	if remade, err := s.lookForRemade(ctx); err == nil && remade {
+		return nil // of the next Poll: the position belongs to a topic that is gone
+	}
 	positions, err := s.positions()
 	if err != nil {
 		return err

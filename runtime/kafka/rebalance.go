@@ -66,9 +66,9 @@ func (s *Source) starts(ctx context.Context, added []task.Partition) ([]task.Pos
 		return nil, err
 	}
 	s.mu.Lock()
-	for _, p := range added {
-		s.parts[p] = holding{told: true}
-		delete(s.reported, p)
+	for _, k := range known {
+		s.parts[k.Partition] = holding{told: true, topicID: k.TopicID}
+		delete(s.reported, k.Partition)
 	}
 	s.mu.Unlock()
 	chosen, err := s.group.Assigned(ctx, known)
@@ -104,12 +104,17 @@ func (s *Source) defaultStart(k task.Assignment) (int64, error) {
 	return k.Low, nil
 }
 
-func (s *Source) assign(starts []task.Position) error {
+// hold notes that partitions are read.
+func (s *Source) hold(starts []task.Position) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, p := range starts {
-		s.parts[p.Partition] = holding{told: true, reading: true, start: p.Offset}
+		s.parts[p.Partition] = holding{told: true, reading: true, start: p.Offset, topicID: s.parts[p.Partition].topicID}
 	}
-	s.mu.Unlock()
+}
+
+func (s *Source) assign(starts []task.Position) error {
+	s.hold(starts)
 	list := offsets(starts)
 	assign := s.c.Assign
 	if s.cooperative {

@@ -84,7 +84,9 @@ func (s settings) verbose() bool {
 	return level || debug
 }
 
+// configMap is what a client is made from.
 func (s settings) configMap() *ck.ConfigMap {
+	keepLess()
 	m := make(ck.ConfigMap, len(s)+2)
 	for k, v := range s {
 		m[k] = v

@@ -37,7 +37,7 @@ type SourceConfig struct {
 	// StartAt is where to read a partition for which nothing was ever committed and Group gave no
 	// position: "earliest" (the default), "latest", or "none" for an error.
 	StartAt string
-	// MaxPendingBytes sizes what librdkafka fetches ahead of Poll, an eighth of it, beside what the task holds itself; 0 means 64 MiB.
+	// MaxPendingBytes sizes what librdkafka fetches ahead of Poll, a thirty-second part of it, beside what the task holds itself; 0 means 64 MiB.
 	MaxPendingBytes int64
 	// Token is asked for SASL OAUTHBEARER tokens; nil when the properties name another way.
 	Token TokenFunc
@@ -76,7 +76,8 @@ type Source struct {
 	parts   map[task.Partition]holding
 	losses  int // how often an assignment was lost
 	problem Problem
-	missing map[string]bool // topics that do not exist
+	missing map[string]bool   // topics that do not exist
+	remade  map[string]string // ids of topics that were made anew and that the next Poll takes anew
 }
 
 // holding is a partition that the group gave to this member.
@@ -84,6 +85,7 @@ type holding struct {
 	told    bool // the Group was asked about it
 	reading bool
 	start   int64
+	topicID string // when it was assigned
 }
 
 // Problem is the latest trouble that does not stop a Source but may keep it from reading.
@@ -115,7 +117,7 @@ func OpenSource(ctx context.Context, cfg SourceConfig) (*Source, error) {
 		commits: make(chan struct{}, unansweredCommits),
 		// Only an assignment tells for certain; until then what the settings make likely.
 		cooperative: set["group.protocol"] == "consumer" || set["partition.assignment.strategy"] == "cooperative-sticky",
-		parts:       map[task.Partition]holding{}, reported: map[task.Partition]bool{}, logged: map[ck.ErrorCode]time.Time{},
+		parts:       map[task.Partition]holding{}, reported: map[task.Partition]bool{}, logged: map[ck.ErrorCode]time.Time{}, remade: map[string]string{},
 	}
 	topics := slices.Clone(cfg.Topics)
 	s.wanted.Store(&topics)
@@ -159,8 +161,8 @@ func sourceSettings(cfg SourceConfig) (settings, error) {
 		budget = 64 << 20
 	}
 	// The task holds max.pending.bytes itself; what waits behind it needs to bridge a fetch only, and is thrown
-	// away and fetched again whenever a partition is paused.
-	queue := min(max(budget/8, 1<<20), 256<<20)
+	// away and fetched again whenever a partition is paused. Each task has such a queue, and twice as much in answers under way.
+	queue := min(max(budget/32, 1<<20), 64<<20)
 	set.preset("queued.max.messages.kbytes", strconv.FormatInt(min(queue>>10, 2097151), 10))
 	set.preset("fetch.message.max.bytes", strconv.FormatInt(min(queue/4, 1<<20), 10))
 	set.preset("fetch.max.bytes", strconv.FormatInt(min(max(queue/2, 1_000_000), 50<<20), 10))
@@ -188,6 +190,9 @@ func (s *Source) Poll(ctx context.Context, dst []task.Message, limit int) ([]tas
 		return dst, err
 	}
 	if err := s.subscribe(); err != nil {
+		return dst, err
+	}
+	if err := s.takeRemade(ctx); err != nil {
 		return dst, err
 	}
 	from := len(dst)

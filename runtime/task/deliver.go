@@ -26,7 +26,7 @@ func (r *runner) prepare(ctx context.Context, d *delivery) prepared {
 	began := time.Now()
 	defer func() { r.metrics.Stages[Convert].Took(time.Since(began)) }()
 	kept := make([]*connector.Record, 0, len(d.items))
-	byRecord := make(map[*connector.Record]*item, len(d.items))
+	its := make([]*item, 0, len(d.items)) // of kept, one for one
 	for _, it := range d.items {
 		rec, cause := r.convert(ctx, it)
 		switch {
@@ -41,8 +41,7 @@ func (r *runner) prepare(ctx context.Context, d *delivery) prepared {
 			out.settled = append(out.settled, it)
 		default:
 			it.record = rec
-			kept = append(kept, rec)
-			byRecord[rec] = it
+			kept, its = append(kept, rec), append(its, it)
 		}
 		if out.err != nil {
 			break // later records of the hand-out must not pass it
@@ -55,18 +54,20 @@ func (r *runner) prepare(ctx context.Context, d *delivery) prepared {
 		for _, rec := range kept {
 			rec.Batch = d.batch
 		}
-		out.calls = []frozenCall{{items: items(kept, byRecord), batch: d.batch, named: true, intent: intentDurable}}
+		sortByOffset(its)
+		out.calls = []frozenCall{{items: its, batch: d.batch, named: true, intent: intentDurable}}
 		return out
 	}
-	r.cut(ctx, kept, byRecord, &out)
+	r.cut(ctx, kept, its, &out)
 	return out
 }
 
 // cut asks the sink for its calls.
-func (r *runner) cut(ctx context.Context, kept []*connector.Record, byRecord map[*connector.Record]*item, out *prepared) {
+func (r *runner) cut(ctx context.Context, kept []*connector.Record, its []*item, out *prepared) {
 	cutter, ok := r.sink.(connector.Cutter)
 	if !ok {
-		out.calls = []frozenCall{r.call(items(kept, byRecord), false)}
+		sortByOffset(its)
+		out.calls = []frozenCall{r.call(its, false)}
 		return
 	}
 	calls, err := cutter.Cut(kept)
@@ -75,9 +76,15 @@ func (r *runner) cut(ctx context.Context, kept []*connector.Record, byRecord map
 		out.err = fmt.Errorf("sink cannot cut a batch: %w", err)
 		return
 	}
+	if partial == nil && len(calls) == 1 && slices.Equal(calls[0].Records, kept) { // nearly always
+		sortByOffset(its)
+		out.calls = []frozenCall{r.call(its, calls[0].Named)}
+		return
+	}
+	byRecord := make(map[*connector.Record]*item, len(kept))
 	left := make(map[*item]bool, len(kept)) // in no call, not failed: filtered
-	for _, rec := range kept {
-		left[byRecord[rec]] = true
+	for i, rec := range kept {
+		byRecord[rec], left[its[i]] = its[i], true
 	}
 	for _, c := range calls {
 		its := items(c.Records, byRecord)
@@ -88,7 +95,7 @@ func (r *runner) cut(ctx context.Context, kept []*connector.Record, byRecord map
 	}
 	if partial != nil {
 		for _, i := range sortedKeys(partial.Failed) {
-			it, cause := byRecord[kept[i]], &stageError{stagePut, sinkClass, partial.Failed[i]}
+			it, cause := its[i], &stageError{stagePut, sinkClass, partial.Failed[i]}
 			delete(left, it)
 			if class, _ := connector.Classify(cause.err); class != connector.ClassRejected {
 				out.err = &Failure{Partition: it.Partition, Offset: it.Offset, Stage: stagePut, Class: sinkClass, Err: cause.err}

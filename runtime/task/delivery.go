@@ -46,6 +46,7 @@ type delivery struct {
 
 	batch  *connector.Batch // nil until frozen
 	named  bool
+	half   bool // of a batch that was refused as a whole
 	intent intentState
 
 	// Of a recovered batch: the offsets not seen yet, ascending, and how many of the others exist.
@@ -86,7 +87,7 @@ func (s *scheduler) freeze(d *delivery, calls []frozenCall) []*delivery {
 	out := make([]*delivery, len(calls))
 	last := make(map[*keyQueue]*delivery)
 	for i, c := range calls {
-		f := &delivery{queue: d.queue, items: c.items, batch: c.batch, named: c.named, intent: c.intent, tried: c.tried}
+		f := &delivery{queue: d.queue, items: c.items, batch: c.batch, named: c.named, half: c.half, intent: c.intent, tried: c.tried}
 		out[i] = f
 		if len(calls) == 1 {
 			break
@@ -120,6 +121,7 @@ type frozenCall struct {
 	items  []*item
 	batch  *connector.Batch
 	named  bool
+	half   bool
 	intent intentState
 	tried  tried
 }
@@ -193,29 +195,6 @@ func (s *scheduler) recoveredReady(d *delivery) {
 
 // void reports whether nothing of a recovered batch is left in the log.
 func (d *delivery) void() bool { return len(d.missing) == 0 && d.present == 0 }
-
-// readyHeap orders free keys by their first offset.
-type readyHeap []*keyQueue
-
-func (h readyHeap) Len() int           { return len(h) }
-func (h readyHeap) Less(i, j int) bool { return h[i].head.Offset < h[j].head.Offset }
-func (h readyHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].index, h[j].index = i, j
-}
-func (h *readyHeap) Push(x any) {
-	kq := x.(*keyQueue)
-	kq.index = len(*h)
-	*h = append(*h, kq)
-}
-func (h *readyHeap) Pop() any {
-	old := *h
-	kq := old[len(old)-1]
-	old[len(old)-1] = nil
-	*h = old[:len(old)-1]
-	kq.index = -1
-	return kq
-}
 
 // frozenHeap orders deliveries by when they are due, then by offset.
 type frozenHeap []*delivery

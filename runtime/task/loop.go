@@ -409,10 +409,16 @@ func (l *loop) refreeze(p *partition, d *delivery, calls []frozenCall) {
 // bisect replaces a batch that the destination refused as a whole by its halves: which of its records
 // is at fault shows by itself, and the others are delivered.
 func (l *loop) bisect(p *partition, d *delivery, cause error) {
-	l.cfg.Log.Warn("destination refused a batch, trying its halves", "topic", p.Topic, "partition", p.ID,
-		"offset", d.items[0].Offset, "records", len(d.items), "error", cause)
-	half := len(d.items) / 2
-	l.refreeze(p, d, []frozenCall{l.runner.call(d.items[:half:half], d.named), l.runner.call(d.items[half:], d.named)})
+	if !d.half { // once for the batch, not once for each record of it
+		l.cfg.Log.Warn("destination refused a batch, trying its halves", "topic", p.Topic, "partition", p.ID,
+			"offset", d.items[0].Offset, "records", len(d.items), "error", cause)
+	}
+	middle := len(d.items) / 2
+	halves := []frozenCall{l.runner.call(d.items[:middle:middle], d.named), l.runner.call(d.items[middle:], d.named)}
+	for i := range halves {
+		halves[i].half = true
+	}
+	l.refreeze(p, d, halves)
 }
 
 // countHeld tells the metrics what the task holds.

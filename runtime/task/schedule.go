@@ -36,7 +36,8 @@ type scheduler struct {
 type queue struct {
 	Partition
 	keys    map[uint64]*keyQueue
-	ready   readyHeap  // free keys that have messages, by the offset of the first
+	unused  []*keyQueue // of keys that are gone, for the next ones
+	ready   readyKeys
 	frozen  frozenHeap // deliveries that may be tried, by due time
 	held    bool       // nothing is handed out
 	fenced  bool       // frozen deliveries are not handed out: the membership is not confirmed for this partition yet
@@ -52,7 +53,7 @@ type keyQueue struct {
 	head, tail *item
 	busy       int       // messages of the key that deliveries hold; the key is free at 0
 	claimer    *delivery // the recovered batch that holds them, nil for any other
-	index      int       // in queue.ready, -1 when not there
+	index      int       // in the heap of queue.ready, or notReady or inQueue
 }
 
 func newScheduler(l limits, seed maphash.Seed) *scheduler { return &scheduler{limits: l, seed: seed} }
@@ -98,7 +99,12 @@ func (s *scheduler) keyID(m *Message) uint64 {
 func (q *queue) key(id uint64) *keyQueue {
 	kq := q.keys[id]
 	if kq == nil {
-		kq = &keyQueue{id: id, index: -1}
+		if n := len(q.unused) - 1; n >= 0 {
+			kq, q.unused = q.unused[n], q.unused[:n]
+		} else {
+			kq = new(keyQueue)
+		}
+		*kq = keyQueue{id: id, index: notReady}
 		q.keys[id] = kq
 	}
 	return kq
@@ -132,10 +138,11 @@ func (s *scheduler) advance(q *queue, kq *keyQueue) {
 	case h == nil:
 		if kq.busy == 0 {
 			delete(q.keys, kq.id)
+			q.unused = append(q.unused, kq) // nothing unsettled refers to it
 		}
 	case h.owner == nil:
-		if kq.busy == 0 && kq.index < 0 {
-			heap.Push(&q.ready, kq)
+		if kq.busy == 0 && kq.index == notReady {
+			q.ready.push(kq)
 		}
 	case kq.busy == 0:
 		kq.claimer = h.owner
@@ -208,10 +215,10 @@ func (q *queue) startable(s *scheduler, now time.Time, starts bool) bool {
 	if starts && q.frozenDue(now) {
 		return true
 	}
-	if len(q.ready) == 0 {
+	if q.ready.empty() {
 		return false
 	}
-	return s.linger <= 0 || q.queued >= s.maxRecords || now.Sub(q.ready[0].head.at) >= s.linger
+	return s.linger <= 0 || q.queued >= s.maxRecords || now.Sub(q.ready.first().head.at) >= s.linger
 }
 
 // frozenDue reports whether a frozen delivery could be started but for the lease.
@@ -223,24 +230,17 @@ func (q *queue) pop(s *scheduler, now time.Time, starts bool) *delivery {
 	if starts && q.frozenDue(now) {
 		return heap.Pop(&q.frozen).(*delivery)
 	}
-	d := &delivery{queue: q}
+	d := &delivery{queue: q, items: make([]*item, 0, min(s.maxRecords, q.queued))}
 	var bytes int64
-	for len(d.items) < s.maxRecords && len(q.ready) > 0 {
-		kq := q.ready[0]
-		if bytes += kq.head.size; len(d.items) > 0 && (bytes > s.maxBytes || kq.head.alone || d.items[0].alone) {
+	for len(d.items) < s.maxRecords && !q.ready.empty() {
+		head := q.ready.first().head
+		if bytes += head.size; len(d.items) > 0 && (bytes > s.maxBytes || head.alone || d.items[0].alone) {
 			break
 		}
-		d.items = append(d.items, q.take(kq))
-		if kq.head != nil && kq.head.owner == nil {
-			heap.Fix(&q.ready, 0)
-		} else {
-			heap.Pop(&q.ready)
-		}
+		d.items = append(d.items, q.ready.takeFirst(q))
 	}
-	for _, it := range d.items {
-		if it.key.index >= 0 { // more of the key are queued, but it is not free any more
-			heap.Remove(&q.ready, it.key.index)
-		}
+	for _, it := range d.items { // more of a key may be queued, but it is not free any more
+		q.ready.withdraw(it.key)
 	}
 	return d
 }
@@ -259,8 +259,8 @@ func (s *scheduler) nextDue(now time.Time) (due time.Time, ok bool) {
 		if len(q.frozen) > 0 {
 			earlier(q.frozen[0].due)
 		}
-		if s.linger > 0 && len(q.ready) > 0 {
-			earlier(q.ready[0].head.at.Add(s.linger))
+		if s.linger > 0 && !q.ready.empty() {
+			earlier(q.ready.first().head.at.Add(s.linger))
 		}
 	}
 	return due, ok

@@ -2,8 +2,10 @@ package badinput
 
 import (
 	"slices"
+	"strconv"
 	"testing"
 
+	"github.com/stepconnect/stepconnect/internal/embedded/broker"
 	"github.com/stepconnect/stepconnect/internal/embedded/states"
 	"github.com/stepconnect/stepconnect/test/worker"
 )
@@ -121,4 +123,130 @@ func TestAnOversizedChangeEndsTheTaskWhereThePolicySaysSo(t *testing.T) {
 	x.awaitStarted(0, 1, 3, 4, 5)
 	x.awaitCommitted(6)
 	checkLetters(t, x, b, records[2], 1)
+}
+
+// express gives the trial an Express state machine.
+func (x *trial) express() {
+	x.t.Helper()
+	x.machine = x.name + "-express"
+	x.config["domain.clientes.state.machine.arn"] = arn(x.machine)
+	if err := world.stack.States.SetMachine(states.Machine{Name: x.machine, Type: states.Express}); err != nil {
+		x.t.Fatal(err)
+	}
+	x.config["execution.type"] = "express"
+}
+
+// evaluationFails is how an Express execution ends whose JSONata meets a value that it does not suit.
+func evaluationFails() states.Fault {
+	return states.Fault{Run: &states.Run{Status: states.Failed, Error: "States.QueryEvaluationError", Cause: "the JSONata expression does not suit the value"}}
+}
+
+// succeeded gives, ascending, the offsets of the changes whose executions have SUCCEEDED, each as often as that.
+func (x *trial) succeeded() []int64 {
+	var offsets []int64
+	for _, c := range world.stack.States.Log() {
+		for _, change := range c.Changes {
+			if change.Topic == x.name && c.Status == states.Succeeded {
+				offsets = append(offsets, change.Offset)
+			}
+		}
+	}
+	slices.Sort(offsets)
+	return offsets
+}
+
+func TestAnExpressBatchIsHalvedUntilTheChangeAtFaultIsAlone(t *testing.T) {
+	t.Parallel()
+	for name, tolerance := range map[string]string{"under tolerance all": "all", "under tolerance none": "none"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			x := newTrial(t, withDLQ(t, tolerance))
+			x.express()
+			world.faults.Store(x.machine, func(c states.Call) states.Fault {
+				if slices.ContainsFunc(c.Changes, func(change states.Change) bool { return change.Offset == 2 }) {
+					return evaluationFails()
+				}
+				return states.Fault{}
+			})
+			bad := badRecord{stage: atPut, cause: "States.QueryEvaluationError", spoil: func(x *trial) broker.Record { return x.good(3) }}
+			records := spoiled(x, bad)
+			for id := range int64(24) { // one batch with the others
+				records = append(records, x.good(10+id))
+			}
+			x.send(records...)
+			x.create(nil)
+			want := []int64{0, 1}
+			for o := range int64(27) {
+				want = append(want, 3+o)
+			}
+			if tolerance == "all" {
+				x.awaitCommitted(30)
+				x.awaitState(running)
+			} else {
+				x.awaitState(failed, "topic "+x.name+", partition 0, offset 2", bad.cause, "errors.tolerance=all")
+				if at := x.committed(); at > 2 {
+					t.Errorf("committed %d, past the change", at)
+				}
+			}
+			got := x.succeeded()
+			for _, o := range want { // a task that has failed owes the others nothing before its restart
+				if n := count(got, o); n > 1 || n == 0 && tolerance == "all" {
+					t.Errorf("the change at offset %d has succeeded %d times", o, n)
+				}
+			}
+			if count(got, 2) > 0 || tolerance == "none" && count(got, 4) > 0 {
+				t.Errorf("succeeded: %v, though the change at offset 2 must not, and its key's next not before it", got)
+			}
+			checkLetters(t, x, bad, records[2], 1)
+			othersGoOn(t)
+		})
+	}
+}
+
+func count(list []int64, n int64) (times int) {
+	for _, v := range list {
+		if v == n {
+			times++
+		}
+	}
+	return times
+}
+
+func TestABrokenStateMachineDoesNotEmptyItsTopicIntoTheDeadLetterQueue(t *testing.T) {
+	t.Parallel()
+	const allowed, all = 3, 40
+	settings := withDLQ(t, "all")
+	settings["express.errors.reject.in.a.row"] = "3"
+	x := newTrial(t, settings)
+	x.express()
+	world.faults.Store(x.machine, evaluationFails())
+	var records []broker.Record
+	for id := range int64(all) {
+		records = append(records, x.good(id))
+	}
+	x.send(records...)
+	x.create(nil)
+	x.awaitState(warned, "States.QueryEvaluationError", "3 changes of domain clientes have ended so in a row and none has succeeded", "correct the state machine")
+	tried := len(x.succeeded())
+	if got := letters(t, dlqOf(t)); len(got) != allowed || tried > 0 {
+		t.Errorf("%d letters, want %d; %d changes succeeded", len(got), allowed, tried)
+	}
+	othersGoOn(t)
+
+	world.faults.Delete(x.machine) // somebody deploys the machine again
+	x.awaitCommitted(all)
+	x.awaitState(running)
+	lost := map[string]bool{}
+	for _, letter := range letters(t, dlqOf(t)) {
+		lost[header(letter, "offset")] = true
+	}
+	got := x.succeeded()
+	for o := range int64(all) {
+		if n := count(got, o); n != 1 && !lost[strconv.FormatInt(o, 10)] {
+			t.Errorf("the change at offset %d has succeeded %d times", o, n)
+		}
+	}
+	if len(got) != all-allowed || len(lost) != allowed {
+		t.Errorf("%d changes succeeded and %d are in the queue, want %d and %d", len(got), len(lost), all-allowed, allowed)
+	}
 }

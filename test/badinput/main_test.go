@@ -78,7 +78,7 @@ type stage struct {
 	done     chan error
 	log      logLines
 
-	faults      sync.Map // name of a state machine to its states.Fault
+	faults      sync.Map // name of a state machine to its states.Fault, or a func that gives it for a call
 	unwritable  sync.Map // topics that take no records
 	uncreatable sync.Map // topics that may not be created
 }
@@ -96,9 +96,14 @@ func (s *stage) start(ctx context.Context) (err error) {
 		Registry: registry.Options{},
 		States: states.Options{Hook: func(c states.Call) states.Fault {
 			for _, m := range s.stack.States.Machines() {
-				if f, ok := s.faults.Load(m.Name); ok && c.Machine == m.ARN {
-					return f.(states.Fault)
+				f, ok := s.faults.Load(m.Name)
+				if !ok || c.Machine != m.ARN {
+					continue
 				}
+				if of, ok := f.(func(states.Call) states.Fault); ok {
+					return of(c)
+				}
+				return f.(states.Fault)
 			}
 			return states.Fault{}
 		}},

@@ -9,7 +9,9 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -17,16 +19,20 @@ import (
 // Cost is what a process has used over its whole life.
 type Cost struct {
 	CPU time.Duration // user and system
-	RSS int           // peak, in MB; no less than this process's own, which Linux carries over exec
+	RSS int           // peak, in MB, of the program alone: ru_maxrss would be no less than this process's, which Linux carries over exec
 }
 
 // Process is a child process whose cost is counted when it has ended. It dies with its parent.
 type Process struct {
 	cmd    *exec.Cmd
 	stderr *tail
+	peak   atomic.Int64 // resident memory, in kB
 	ended  chan struct{}
 	err    error
 }
+
+// peakInterval is how often the peak is read of a process that may end by itself; what grows after the last reading is missed.
+const peakInterval = 50 * time.Millisecond
 
 // Start runs a command; what it writes to standard output goes to stdout.
 func Start(ctx context.Context, stdout io.Writer, argv ...string) (*Process, error) {
@@ -43,11 +49,48 @@ func Start(ctx context.Context, stdout io.Writer, argv ...string) (*Process, err
 			p.err = fmt.Errorf("%s: %w\n%s", argv[0], err, p.stderr)
 		}
 	}()
+	go p.watchPeak()
 	return p, nil
+}
+
+func (p *Process) watchPeak() {
+	tick := time.NewTicker(peakInterval)
+	defer tick.Stop()
+	for {
+		p.readPeak()
+		select {
+		case <-tick.C:
+		case <-p.ended:
+			return
+		}
+	}
+}
+
+// readPeak asks the kernel for the peak of the program that runs; one that has ended has none.
+func (p *Process) readPeak() {
+	status, err := os.ReadFile("/proc/" + strconv.Itoa(p.cmd.Process.Pid) + "/status")
+	if err != nil {
+		return
+	}
+	if kb, ok := highWater(string(status)); ok {
+		p.peak.Store(kb)
+	}
+}
+
+// highWater finds VmHWM, in kB, in /proc/PID/status.
+func highWater(status string) (kb int64, ok bool) {
+	for line := range strings.Lines(status) {
+		if text, found := strings.CutPrefix(line, "VmHWM:"); found {
+			kb, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(text), "kB")), 10, 64)
+			return kb, err == nil
+		}
+	}
+	return 0, false
 }
 
 // Stop asks the process to end, waits, and gives its cost.
 func (p *Process) Stop() (Cost, error) {
+	p.readPeak()
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return Cost{}, err
 	}
@@ -58,11 +101,7 @@ func (p *Process) Stop() (Cost, error) {
 func (p *Process) Wait() (Cost, error) {
 	<-p.ended
 	state := p.cmd.ProcessState
-	c := Cost{CPU: state.UserTime() + state.SystemTime()}
-	if usage, ok := state.SysUsage().(*syscall.Rusage); ok {
-		c.RSS = int(usage.Maxrss >> 10) // Linux counts kilobytes
-	}
-	return c, p.err
+	return Cost{CPU: state.UserTime() + state.SystemTime(), RSS: int(p.peak.Load() >> 10)}, p.err
 }
 
 // Ended is closed when the process has ended.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -87,6 +88,7 @@ type flow struct {
 	endpoint  *states.Endpoint
 	admin     *kadm.Client
 	expected  []states.Position
+	offered   atomic.Int64    // how many there are in expected
 	stuckFrom map[string]bool // keys held back
 	ends      map[string]map[int32]int64
 }
@@ -113,13 +115,22 @@ func newFlowTo(t *testing.T, kind states.Type, run states.Run) *flow {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.company, err = consorcio.New(42, func(subject, schema string) (int, error) {
-		r, err := f.registry.Register(subject, registry.Schema{Text: schema})
-		return r.ID, err
+	f.company = newCompany(t, f.registry, 42)
+	f.connect(t)
+	t.Cleanup(func() {
+		if err := f.registry.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := f.endpoint.Close(); err != nil {
+			t.Error(err)
+		}
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	return f
+}
+
+// connect makes the topics on the flow's broker.
+func (f *flow) connect(t *testing.T) {
+	t.Helper()
 	client, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(f.bootstrap, ",")...))
 	if err != nil {
 		t.Fatal(err)
@@ -137,14 +148,15 @@ func newFlowTo(t *testing.T, kind states.Type, run states.Run) *flow {
 	t.Cleanup(func() {
 		f.producer.Close()
 		f.admin.Close()
-		if err := f.registry.Close(); err != nil {
-			t.Error(err)
-		}
-		if err := f.endpoint.Close(); err != nil {
-			t.Error(err)
-		}
 	})
-	return f
+}
+
+// movedTo is a flow with the same endpoint, registry and names of topics on another cluster, to which other changes are written.
+func (f *flow) movedTo(t *testing.T, bootstrap string) *flow {
+	t.Helper()
+	g := &flow{prefix: f.prefix, bootstrap: bootstrap, registry: f.registry, endpoint: f.endpoint, company: newCompany(t, f.registry, 43), ends: make(map[string]map[int32]int64)}
+	g.connect(t)
+	return g
 }
 
 // holdBack refuses the changes of some keys, as a destination does that is stuck on them, until release is closed.
@@ -230,6 +242,7 @@ func (f *flow) produce(ctx context.Context, n int) error {
 			f.expected = append(f.expected, states.Position{Topic: o.Topic, Partition: o.Partition, Offset: o.Offset})
 		}
 	}
+	f.offered.Store(int64(len(f.expected)))
 	return nil
 }
 

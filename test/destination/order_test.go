@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/stepconnect/stepconnect/test/scale"
+	"github.com/stepconnect/stepconnect/test/stack"
 )
 
 // step is a change of one client in the order of the source; obs is the value of the large column, "" where
@@ -85,6 +86,12 @@ func fold(steps []step) state {
 }
 
 func TestEveryOrderOfDeliveryWithDuplicatesEndsAsTheSource(t *testing.T) {
+	t.Run("on the machine's PostgreSQL", func(t *testing.T) { everyOrder(t, open(t)) })
+	t.Run("on PostgreSQL 18", func(t *testing.T) { everyOrder(t, openAt(t, stack.PrivatePostgres18(t).Addr())) })
+}
+
+func everyOrder(t *testing.T, db *database) {
+	t.Helper()
 	histories := map[string][]step{
 		"created, updated, deleted, created again":                   {{"insert", "A", "a"}, {"update", "B", "b"}, {"delete", "", ""}, {"insert", "C", "c"}},
 		"created, updated twice, deleted":                            {{"insert", "A", "a"}, {"update", "B", "b"}, {"update", "C", "c"}, {"delete", "", ""}},
@@ -93,7 +100,6 @@ func TestEveryOrderOfDeliveryWithDuplicatesEndsAsTheSource(t *testing.T) {
 		"large column left alone after the row was deleted and made": {{"insert", "A", "a"}, {"delete", "", ""}, {"insert", "C", "c"}, {"update", "D", ""}},
 		"snapshot, large column left alone, deleted, created":        {{"snapshot", "A", "a"}, {"update", "B", ""}, {"delete", "", ""}, {"insert", "D", "d"}},
 	}
-	db := open(t)
 	orders := deliveries()
 	runs, wrong := 0, 0
 	for name, steps := range histories {
@@ -140,7 +146,7 @@ func TestEveryOrderOfDeliveryWithDuplicatesEndsAsTheSource(t *testing.T) {
 	if want := len(histories) * len(cuts()) * len(orders); runs != want {
 		t.Errorf("%d rows were compared, want %d", runs, want)
 	}
-	t.Logf("%d orders of delivery, %d wrong", runs, wrong)
+	t.Logf("PostgreSQL %s: %d orders of delivery, %d wrong", value[string](t, db, "SHOW server_version"), runs, wrong)
 }
 
 // change makes the step number i of a client's history.

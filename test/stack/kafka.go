@@ -304,6 +304,28 @@ func formatStorage(ctx context.Context, java []string, properties, id string, o 
 	return nil
 }
 
+// kafkaTool runs a class of Kafka's tools.
+func (s *setup) kafkaTool(ctx context.Context, class string, args ...string) (string, error) {
+	jars, err := s.install(ctx, "kafka.xml", s.jars)
+	if err != nil {
+		return "", err
+	}
+	java, err := s.java(ctx)
+	if err != nil {
+		return "", err
+	}
+	cmd := exec.CommandContext(ctx, java, slices.Concat(jvmFlags, []string{"-cp", filepath.Join(jars, "*"), class}, args)...)
+	cmd.Env = baseEnv()
+	out, err := cmd.CombinedOutput()
+	if err == nil && strings.Contains(string(out), "Error:") { // which these tools print, and end with status 0
+		err = errors.New("it reports an error")
+	}
+	if err != nil {
+		return "", fmt.Errorf("%s %s: %w:\n%s", class, strings.Join(args, " "), err, out)
+	}
+	return string(out), nil
+}
+
 // newClusterID gives a random id in Kafka's form: 16 bytes in URL-safe base64 without padding.
 func newClusterID() (string, error) {
 	var id [16]byte

@@ -88,6 +88,21 @@ func Programs(t testing.TB, name string) string {
 	return filepath.Join(venv, "bin")
 }
 
+// KafkaTool runs a command-line tool of Apache Kafka, by the class that its script of bin/ starts, and gives what it printed. It fails t when
+// the tool does.
+func KafkaTool(t testing.TB, class string, args ...string) string {
+	t.Helper()
+	ctx, s := private(t)
+	out, err := s.kafkaTool(ctx, class, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// ConsumerGroups is the class of kafka-consumer-groups.sh.
+const ConsumerGroups = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand"
+
 // PrivateKafka starts a cluster of the test's own, of n nodes, each broker and controller. Its
 // nodes may be stopped, killed and paused. It ends with the test.
 func PrivateKafka(t testing.TB, n int, opts ...KafkaOption) *KafkaCluster {

@@ -20,12 +20,12 @@ func Describe(v connector.Value) []string {
 	}
 	text, err := v.AppendJSON(nil, nil)
 	if err != nil {
-		return append(out, describeError(err)...)
+		return append(out, DescribeError(err)...)
 	}
 	out = append(out, "json: "+string(text))
 	native, err := v.Native()
 	if err != nil {
-		return append(out, describeError(err)...)
+		return append(out, DescribeError(err)...)
 	}
 	return append(out, "go: "+goText(native))
 }

@@ -10,15 +10,15 @@
 //	> json: -12
 //
 // Lines that begin with "<" are the input (joined by line feeds; "<hex " takes hexadecimal digits,
-// "<null" alone is null), those with ">" what came out. With the flag -update they are written anew.
+// "<null" is null, "<header <name> " takes the hexadecimal digits of a header, "<schema " is for the test that runs the
+// file), those with ">" what came out. With the flag -update they are written anew.
 package convertertest
 
 import (
+	"cmp"
 	"encoding/hex"
 	"errors"
-	"flag"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -26,15 +26,6 @@ import (
 	"github.com/stepconnect/stepconnect/connector"
 	"github.com/stepconnect/stepconnect/connector/config"
 )
-
-var update = flag.Bool("update", false, "write golden files anew")
-
-type goldenCase struct {
-	name   string
-	config []string // lines key=value
-	input  []string // lines with their mark
-	output []string
-}
 
 // Role is what a converter is made for.
 type Role string
@@ -50,85 +41,51 @@ const (
 // what it gives, which is the same for all of them.
 func Run(t *testing.T, p connector.ConverterPlugin, file string, roles ...Role) {
 	t.Helper()
-	cases := load(t, file)
-	for i := range cases {
-		c := &cases[i]
-		t.Run(c.name, func(t *testing.T) {
-			for _, role := range roles {
-				got := outcome(t, p, c, role)
-				if *update {
-					c.output = got
-				}
-				if !slices.Equal(got, c.output) {
-					t.Errorf("as a %s converter: got\n%s\nwant\n%s", role, strings.Join(got, "\n"), strings.Join(c.output, "\n"))
-				}
+	Golden(t, file, func(t *testing.T, c *Case) []string {
+		got := Outcome(t, p, c, roles[0], nil)
+		for _, role := range roles[1:] {
+			if other := Outcome(t, p, c, role, nil); !slices.Equal(got, other) {
+				t.Errorf("as a %s converter: got\n%s\nas a %s converter\n%s", role, strings.Join(other, "\n"), roles[0], strings.Join(got, "\n"))
 			}
-		})
-	}
-	if *update {
-		save(t, file, cases)
-	}
+		}
+		return got
+	})
 }
 
-func load(t *testing.T, file string) []goldenCase {
-	t.Helper()
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var cases []goldenCase
-	for n, line := range strings.Split(string(text), "\n") {
-		if name, ok := strings.CutPrefix(line, "== "); ok {
-			cases = append(cases, goldenCase{name: name})
-			continue
-		}
-		if line == "" || line[0] == '#' {
-			continue
-		}
-		if len(cases) == 0 {
-			t.Fatalf("%s:%d: a line before the first case", file, n+1)
-		}
-		c := &cases[len(cases)-1]
-		switch line[0] {
-		case '<':
-			c.input = append(c.input, line)
-		case '>':
-			c.output = append(c.output, strings.TrimPrefix(line[1:], " "))
-		default:
-			c.config = append(c.config, line)
-		}
-	}
-	return cases
-}
+// Names are what a golden file writes for what differs from run to run, such as "http://registry" for the URL of a
+// server of the test.
+type Names map[string]string
 
-func save(t *testing.T, file string, cases []goldenCase) {
-	t.Helper()
-	var b strings.Builder
-	for i, c := range cases {
-		if i > 0 {
-			b.WriteByte('\n')
+// replace puts real things in the place of names, or back; the longest first, since one may begin like another.
+func (n Names) replace(text string, back bool) string {
+	pairs := make([][2]string, 0, len(n))
+	for name, real := range n {
+		pair := [2]string{name, real}
+		if back {
+			pair = [2]string{real, name}
 		}
-		b.WriteString("== " + c.name + "\n")
-		for _, line := range append(c.config, c.input...) {
-			b.WriteString(line + "\n")
-		}
-		for _, line := range c.output {
-			b.WriteString("> " + line + "\n")
-		}
+		pairs = append(pairs, pair)
 	}
-	if err := os.WriteFile(file, []byte(b.String()), 0o644); err != nil {
-		t.Fatal(err)
+	slices.SortFunc(pairs, func(a, b [2]string) int {
+		return cmp.Or(cmp.Compare(len(b[0]), len(a[0])), strings.Compare(a[0], b[0]))
+	})
+	for _, pair := range pairs {
+		text = strings.ReplaceAll(text, pair[0], pair[1])
 	}
+	return text
 }
 
 // data gives the bytes of the input.
-func (c *goldenCase) data(t *testing.T) []byte {
+func (c *Case) data(t *testing.T) []byte {
 	t.Helper()
-	if len(c.input) == 1 && c.input[0] == "<null" {
-		return nil
-	}
-	data := []byte{}
-	for i, line := range c.input {
+	data, first := []byte{}, true
+	for _, line := range c.Input {
+		if line == "<null" {
+			return nil
+		}
+		if strings.HasPrefix(line, "<header ") || strings.HasPrefix(line, "<schema ") {
+			continue
+		}
 		if digits, ok := strings.CutPrefix(line, "<hex "); ok {
 			b, err := hex.DecodeString(strings.ReplaceAll(digits, " ", ""))
 			if err != nil {
@@ -137,41 +94,62 @@ func (c *goldenCase) data(t *testing.T) []byte {
 			data = append(data, b...)
 			continue
 		}
-		if i > 0 {
+		if !first {
 			data = append(data, '\n')
 		}
+		first = false
 		data = append(data, strings.TrimPrefix(line[1:], " ")...)
 	}
 	return data
 }
 
-// outcome gives the lines that describe what the converter of one role makes of the case.
-func outcome(t *testing.T, p connector.ConverterPlugin, c *goldenCase, role Role) []string {
+// headers gives the headers of the record.
+func (c *Case) headers(t *testing.T) []connector.RawHeader {
 	t.Helper()
-	raw := map[string]string{"converter.type": string(role)}
-	for _, line := range c.config {
-		key, value, _ := strings.Cut(line, "=")
-		raw[key] = value
+	var headers []connector.RawHeader
+	for _, line := range c.Input {
+		if rest, ok := strings.CutPrefix(line, "<header "); ok {
+			name, digits, _ := strings.Cut(rest, " ")
+			b, err := hex.DecodeString(strings.ReplaceAll(digits, " ", ""))
+			if err != nil {
+				t.Fatal(err)
+			}
+			headers = append(headers, connector.RawHeader{Key: name, Value: b})
+		}
 	}
-	values, err := p.Config.Parse(raw)
-	if err != nil {
-		return lines("configuration refused: " + err.Error())
-	}
-	v, err := convert(t, p, values, role, c.data(t))
-	if err != nil {
-		return describeError(err)
-	}
-	return Describe(v)
+	return headers
 }
 
-func convert(t *testing.T, p connector.ConverterPlugin, cfg config.Values, role Role, data []byte) (connector.Value, error) {
+// Outcome gives the lines that describe what the plugin's converter of one role makes of the case.
+func Outcome(t *testing.T, p connector.ConverterPlugin, c *Case, role Role, names Names) []string {
+	t.Helper()
+	raw := map[string]string{"converter.type": string(role)}
+	for _, line := range c.Config {
+		key, value, _ := strings.Cut(line, "=")
+		raw[key] = names.replace(value, false)
+	}
+	out := func() []string {
+		values, err := p.Config.Parse(raw)
+		if err != nil {
+			return lines("configuration refused: " + err.Error())
+		}
+		v, err := convert(t, p, values, role, c)
+		if err != nil {
+			return DescribeError(err)
+		}
+		return Describe(v)
+	}()
+	return lines(names.replace(strings.Join(out, "\n"), true))
+}
+
+func convert(t *testing.T, p connector.ConverterPlugin, cfg config.Values, role Role, c *Case) (connector.Value, error) {
 	t.Helper()
 	if role == Header {
 		h, err := p.NewHeader(cfg)
 		if err != nil {
 			return connector.Value{}, err
 		}
-		return h.ConvertHeader("topic", "header", data)
+		return h.ConvertHeader("topic", "header", c.data(t))
 	}
 	conv, err := p.New(cfg, role == Key)
 	if err != nil {
@@ -182,11 +160,11 @@ func convert(t *testing.T, p connector.ConverterPlugin, cfg config.Values, role 
 			t.Error(err)
 		}
 	}()
-	return conv.Convert(t.Context(), "topic", nil, data)
+	return conv.Convert(t.Context(), "topic", c.headers(t), c.data(t))
 }
 
-// describeError gives the error and its causes, each once.
-func describeError(err error) []string {
+// DescribeError gives the error and its causes, each once.
+func DescribeError(err error) []string {
 	class, _ := connector.Classify(err)
 	out := lines(fmt.Sprintf("error, class %d: %v", class, err))
 	last := err.Error()
@@ -207,8 +185,8 @@ func RequireEveryKey(t *testing.T, d *config.Def, files ...string) {
 	t.Helper()
 	set := map[string]bool{"converter.type": true} // the host's
 	for _, file := range files {
-		for _, c := range load(t, file) {
-			for _, line := range c.config {
+		for _, c := range Load(t, file) {
+			for _, line := range c.Config {
 				key, _, _ := strings.Cut(line, "=")
 				set[key] = true
 			}
