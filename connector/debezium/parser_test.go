@@ -46,47 +46,6 @@ func object(pairs ...any) *connector.MapValue {
 	return v
 }
 
-func TestAMalformedEventIsRejectedWithThePathAndWhatWasFound(t *testing.T) {
-	for name, tc := range map[string]struct {
-		edit func(e, s map[string]any)
-		says string
-	}{
-		"an unknown operation":            {func(e, _ map[string]any) { e["op"] = "x" }, `value.op is "x"`},
-		"an operation that is a number":   {func(e, _ map[string]any) { e["op"] = connector.Number("1") }, "value.op is number, expected string"},
-		"an operation that is null":       {func(e, _ map[string]any) { e["op"] = nil }, "value.op is null"},
-		"a logical message":               {func(e, _ map[string]any) { e["op"] = "m" }, "logical message"},
-		"no source":                       {func(e, _ map[string]any) { delete(e, "source") }, "no value.source"},
-		"no operation":                    {func(e, _ map[string]any) { delete(e, "op") }, "no value.op"},
-		"a source that is null":           {func(e, _ map[string]any) { e["source"] = nil }, "value.source is null"},
-		"a source that is text":           {func(e, _ map[string]any) { e["source"] = "sqlserver" }, "value.source: found string"},
-		"an insert without a row":         {func(e, _ map[string]any) { e["after"] = nil }, "value.after is null, op insert"},
-		"an update without a row":         {func(e, _ map[string]any) { e["op"], e["after"] = "u", nil }, "value.after is null, op update"},
-		"a row that is text":              {func(e, _ map[string]any) { e["after"] = "row" }, "value.after: found string"},
-		"a table that is a number":        {func(_, s map[string]any) { s["table"] = connector.Number("7") }, "value.source.table is number, expected string"},
-		"no table":                        {func(_, s map[string]any) { delete(s, "table") }, "value.source.table is empty or missing"},
-		"no server":                       {func(_, s map[string]any) { s["name"] = "" }, "value.source.name is empty or missing"},
-		"no commit time":                  {func(_, s map[string]any) { s["ts_ms"] = nil }, "value.source.ts_ms is null"},
-		"a commit time that is text":      {func(_, s map[string]any) { s["ts_ms"] = "now" }, "value.source.ts_ms is string"},
-		"a commit time with a fraction":   {func(_, s map[string]any) { s["ts_ms"] = connector.Number("1.5") }, "value.source.ts_ms is 1.5"},
-		"a streamed change without LSN":   {func(_, s map[string]any) { s["commit_lsn"] = nil }, "value.source.commit_lsn is null"},
-		"a serial number that is text":    {func(_, s map[string]any) { s["event_serial_no"] = "2" }, "value.source.event_serial_no is string"},
-		"a source of another kind":        {func(_, s map[string]any) { s["connector"] = "mysql" }, `value.source.connector is "mysql"`},
-		"no kind of source":               {func(_, s map[string]any) { delete(s, "connector") }, "value.source.connector is empty"},
-		"a snapshot flag that is a map":   {func(_, s map[string]any) { s["snapshot"] = object() }, "value.source.snapshot is map"},
-		"a PostgreSQL change without lsn": {func(_, s map[string]any) { s["connector"] = "postgresql" }, "value.source.lsn is null"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			_, err := NewParser().Parse(event(tc.edit))
-			if class, _ := connector.Classify(err); err == nil || class != connector.ClassRejected {
-				t.Fatalf("error %v, class %v: want a rejection", err, class)
-			}
-			if !strings.Contains(err.Error(), tc.says) {
-				t.Errorf("%q does not say %q", err, tc.says)
-			}
-		})
-	}
-}
-
 func TestAValueThatIsNoStructIsRejected(t *testing.T) {
 	for _, v := range []connector.Value{
 		connector.NewValue(nil, "text"),
