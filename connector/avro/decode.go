@@ -94,7 +94,7 @@ func (n *node) sized(v int64) any {
 }
 
 func (n *node) decodeRecord(p *pass, pos int) (any, int, *DataError) {
-	if err := p.enter(pos); err != nil {
+	if err := p.enter(pos, len(n.rec.fields)); err != nil {
 		return nil, pos, err
 	}
 	from := pos
@@ -111,7 +111,7 @@ func (n *node) decodeRecord(p *pass, pos int) (any, int, *DataError) {
 }
 
 func (n *node) decodeArray(p *pass, pos int) (any, int, *DataError) {
-	if err := p.enter(pos); err != nil {
+	if err := p.enter(pos, 0); err != nil {
 		return nil, pos, err
 	}
 	list := []any{}
@@ -142,7 +142,7 @@ func (n *node) decodeArray(p *pass, pos int) (any, int, *DataError) {
 }
 
 func (n *node) decodeMap(p *pass, pos int) (any, int, *DataError) {
-	if err := p.enter(pos); err != nil {
+	if err := p.enter(pos, 0); err != nil {
 		return nil, pos, err
 	}
 	m := &connector.MapValue{}
@@ -189,7 +189,7 @@ func (n *node) decodeUnion(p *pass, pos int) (any, int, *DataError) {
 	if err != nil || b.slot < 0 {
 		return nil, pos, err
 	}
-	if err := p.enter(pos); err != nil {
+	if err := p.enter(pos, len(n.union)); err != nil {
 		return nil, pos, err
 	}
 	v := &connector.StructValue{Schema: n.schema, Values: make([]any, len(n.schema.Fields))}

@@ -51,6 +51,7 @@ func TestEveryKeyAndErrorTextOfTheAvroConverterOccursInACase(t *testing.T) {
 		"the converter was closed before":              "TestCloseEndsAFetchThatHangs",
 		"the answer is longer than":                    "TestAnAnswerOfAHundredMegabytesIsNotRead",
 		"the value's JSON is longer than":              "TestAValueWhoseJSONWouldBeHugeIsRefused",
+		"records and unions with more than":            "TestAValueOfFewBytesDoesNotBecomeHuge",
 		"more than %d parts without bytes":             "TestBytesThatContradictTheSchemaAreErrorsWithPathAndByte",
 		"%s of schema registry %v refers to more than": "TestASchemaThatRefersToThousandsOfOthersIsRefused",
 	}, goldenFile)

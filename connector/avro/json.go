@@ -223,7 +223,7 @@ func (n *node) jsonBytes(p *jsonPass, dst []byte, pos int) ([]byte, int, *DataEr
 }
 
 func (r *record) json(p *jsonPass, dst []byte, pos int) ([]byte, int, *DataError) {
-	if err := p.room(dst, pos); err != nil {
+	if err := p.room(dst, pos, len(r.fields)); err != nil {
 		return dst, pos, err
 	}
 	if len(r.fields) == 0 {
@@ -271,15 +271,15 @@ func (r *record) json(p *jsonPass, dst []byte, pos int) ([]byte, int, *DataError
 }
 
 // room is enter, and checks that the text has not grown beyond all measure.
-func (p *jsonPass) room(dst []byte, pos int) *DataError {
+func (p *jsonPass) room(dst []byte, pos, slots int) *DataError {
 	if len(dst)-p.start > maxJSON {
 		return faultf(pos, "the value's JSON is longer than %d bytes", maxJSON)
 	}
-	return p.enter(pos)
+	return p.enter(pos, slots)
 }
 
 func (n *node) jsonArray(p *jsonPass, dst []byte, pos int) ([]byte, int, *DataError) {
-	if err := p.enter(pos); err != nil {
+	if err := p.enter(pos, 0); err != nil {
 		return dst, pos, err
 	}
 	dst = append(dst, '[')
@@ -324,7 +324,7 @@ func index(i int) string { return "[" + strconv.Itoa(i) + "]" }
 // jsonMap appends a map, or an array of key-value records: as an object when its keys are
 // strings, else as an array of pairs.
 func (n *node) jsonMap(p *jsonPass, dst []byte, pos int) ([]byte, int, *DataError) {
-	if err := p.enter(pos); err != nil {
+	if err := p.enter(pos, 0); err != nil {
 		return dst, pos, err
 	}
 	brackets := "[]"
@@ -402,7 +402,7 @@ func (n *node) jsonUnion(p *jsonPass, dst []byte, pos int) ([]byte, int, *DataEr
 	if chosen.slot < 0 {
 		return append(dst, "null"...), pos, nil
 	}
-	if err := p.room(dst, pos); err != nil {
+	if err := p.room(dst, pos, len(n.union)); err != nil {
 		return dst, pos, err
 	}
 	for i := range n.union {

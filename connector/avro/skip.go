@@ -52,7 +52,7 @@ func (n *node) skipSmall(p *pass, pos int) (int, *DataError) {
 }
 
 func (r *record) skip(p *pass, pos int) (int, *DataError) {
-	if err := p.enter(pos); err != nil {
+	if err := p.enter(pos, len(r.fields)); err != nil {
 		return pos, err
 	}
 	from := pos
@@ -94,7 +94,7 @@ func (r *record) skip(p *pass, pos int) (int, *DataError) {
 // skipBlocks skips an array or map. Blocks that tell their size are walked all the same: what
 // is in them is checked before anything of the value is handed out.
 func (n *node) skipBlocks(p *pass, pos int) (int, *DataError) {
-	if err := p.enter(pos); err != nil {
+	if err := p.enter(pos, 0); err != nil {
 		return pos, err
 	}
 	for i := 0; ; {
@@ -141,7 +141,7 @@ func (n *node) skipUnion(p *pass, pos int) (int, *DataError) {
 	if err != nil || b.slot < 0 {
 		return pos, err
 	}
-	if err := p.enter(pos); err != nil {
+	if err := p.enter(pos, len(n.union)); err != nil {
 		return pos, err
 	}
 	if pos, err = b.node.skip(p, pos); err != nil {
@@ -176,7 +176,7 @@ func (n *node) split(dst []connector.Value, raw []byte, root string) ([]connecto
 }
 
 func (r *record) split(p *pass, dst []connector.Value) ([]connector.Value, int, *DataError) {
-	if err := p.enter(0); err != nil {
+	if err := p.enter(0, len(r.fields)); err != nil {
 		return dst, 0, err
 	}
 	pos := 0
@@ -222,7 +222,7 @@ func (n *node) splitUnion(p *pass, dst []connector.Value) ([]connector.Value, in
 	if err != nil {
 		return dst, pos, err
 	}
-	if err := p.enter(pos); err != nil {
+	if err := p.enter(pos, len(n.union)); err != nil {
 		return dst, pos, err
 	}
 	for i := range n.union {

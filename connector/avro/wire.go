@@ -13,6 +13,9 @@ const (
 	// maxEmpty is how many parts without any bytes one value may have: elements of arrays, which
 	// only their count limits, and records, of which a schema can nest 2^n in n lines.
 	maxEmpty = 1 << 16
+	// maxSlots is how many fields the records and unions of one value may have together, whether they take bytes or
+	// not: a union of 1,000 types takes a byte for 1,000 fields, of which all but one are null.
+	maxSlots = 1 << 23
 	// maxJSON is the most bytes of JSON that one value may become.
 	maxJSON = 256 << 20
 )
@@ -22,6 +25,7 @@ type pass struct {
 	in    []byte
 	depth int
 	empty int
+	slots int
 }
 
 // long reads a zig-zag varint of at most 64 bits.
@@ -91,7 +95,11 @@ func fixed(in []byte, pos, size int) *DataError {
 	return nil
 }
 
-func (p *pass) enter(pos int) *DataError {
+// enter begins a record, array, map or union, which has so many fields.
+func (p *pass) enter(pos, slots int) *DataError {
+	if p.slots += slots; p.slots > maxSlots {
+		return faultf(pos, "records and unions with more than %d fields in all", maxSlots)
+	}
 	if p.depth++; p.depth > maxDepth {
 		return faultf(pos, "nested deeper than %d", maxDepth)
 	}

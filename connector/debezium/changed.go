@@ -68,6 +68,7 @@ func ChangedColumns(before, after connector.Value, f *connector.Format) (names [
 // their JSON text: equal values have equal texts, and the images may be of two schemas.
 type comparison struct {
 	other  []column
+	places map[string]int // of other, once a column was not where it is in the first row
 	format *connector.Format
 	a, b   []byte
 }
@@ -77,7 +78,16 @@ func (c *comparison) find(i int, name string) int {
 	if i < len(c.other) && c.other[i].name == name {
 		return i
 	}
-	return slices.IndexFunc(c.other, func(o column) bool { return o.name == name })
+	if c.places == nil {
+		c.places = make(map[string]int, len(c.other))
+		for j, o := range slices.Backward(c.other) {
+			c.places[o.name] = j
+		}
+	}
+	if at, ok := c.places[name]; ok {
+		return at
+	}
+	return -1
 }
 
 func (c *comparison) same(i int, col column) (bool, error) {

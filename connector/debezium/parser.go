@@ -102,7 +102,7 @@ func (s *scratch) operation(v *connector.Value) (Operation, error) {
 	case "m":
 		return 0, fmt.Errorf(`value.op is "m": a logical message is not a change of a row; set skipped.operations=m in Debezium`)
 	default:
-		return 0, fmt.Errorf("value.op is %q: expected c, u, d or r", op)
+		return 0, fmt.Errorf("value.op is %q: expected c, u, d or r", clip(op))
 	}
 }
 
@@ -192,7 +192,7 @@ func (s *scratch) position(c *Change, get func(int) string, postgres string) err
 		return fmt.Errorf("value.source.connector is empty or missing")
 	default:
 		return fmt.Errorf("value.source.connector is %q: only sqlserver and postgresql are supported, "+
-			"since the order of changes needs a position whose meaning is known", c.Connector)
+			"since the order of changes needs a position whose meaning is known", clip(c.Connector))
 	}
 	if !p.HasCommitLSN && !c.Snapshot {
 		field := "commit_lsn"

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/stepconnect/stepconnect/connector"
 )
@@ -108,7 +109,7 @@ func (s *scratch) integer(v *connector.Value, path string) (int64, error) {
 	}
 	n, err := strconv.ParseInt(string(s.json), 10, 64)
 	if err != nil {
-		return 0, fmt.Errorf("%s is %s, expected int64", path, s.json)
+		return 0, fmt.Errorf("%s is %s, expected int64", path, clip(string(s.json)))
 	}
 	return n, nil
 }
@@ -154,4 +155,13 @@ func found(v *connector.Value) string {
 		return fmt.Sprintf("%T", n)
 	}
 	return t.String()
+}
+
+// clip keeps what an event says short in an error.
+func clip(text string) string {
+	const most = 60
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "…"
 }
