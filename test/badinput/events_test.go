@@ -37,6 +37,11 @@ func envelopeSchema(after, op, doc string) string {
 }
 
 const (
+	listSchema   = `{"type":"record","name":"Envelope","fields":[{"name":"after","type":["null",{"type":"record","name":"Value","fields":[{"name":"nomes","type":{"type":"array","items":"string"}}]}]}]}`
+	nestedSchema = `{"type":"record","name":"Envelope","fields":[{"name":"after","type":["null","Envelope"]}]}`
+)
+
+const (
 	rowOrNull = `["null","c.dbo.Clientes.Value"]`
 	textType  = `"string"`
 )
@@ -70,6 +75,12 @@ func (e *events) encode(schema string, v any) []byte {
 		e.t.Fatal(err)
 	}
 	return b
+}
+
+// raw is a value of bytes that no encoder makes.
+func (e *events) raw(schema string, datum ...byte) []byte {
+	e.t.Helper()
+	return append(prefix(e.id(schema)), datum...)
 }
 
 func prefix(id int) []byte { return binary.BigEndian.AppendUint32([]byte{0}, uint32(id)) }

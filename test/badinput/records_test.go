@@ -2,6 +2,7 @@ package badinput
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -68,6 +69,17 @@ func badRecords() []badRecord {
 		})},
 		{"a truncated value", atValue, "at byte", value(func(x *trial) []byte { b := x.value(3, "Caio", nil); return b[:len(b)-3] })},
 		{"bytes behind the value", atValue, "at byte", value(func(x *trial) []byte { return append(x.value(3, "Caio", nil), 1, 2, 3) })},
+		{"a branch that the union does not have", atValue, "value.before: branch 2 of a union that has none such", value(func(x *trial) []byte {
+			b := x.value(3, "Caio", nil)
+			b[5] = 4 // the index of before's union
+			return b
+		})},
+		{"a list of more elements than bytes", atValue, "value.after.nomes[0]: data ends inside a number", value(func(x *trial) []byte {
+			return x.raw(listSchema, append([]byte{2}, 0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01)...)
+		})},
+		{"a row that nests without end", atValue, "nested deeper than 128", value(func(x *trial) []byte {
+			return x.raw(nestedSchema, bytes.Repeat([]byte{2}, 10_000)...)
+		})},
 		{"an unreadable key", atKey, "Unknown magic byte!", func(x *trial) broker.Record {
 			return broker.Record{Key: []byte("42"), Value: x.value(3, "Caio", nil)}
 		}},
@@ -77,6 +89,7 @@ func badRecords() []badRecord {
 		{"a value that is no record", atPut, "not a Debezium change event", value(func(x *trial) []byte { return x.encode(`"string"`, "texto") })},
 		{"an envelope without op", atPut, "op", typed(rowOrNull, "", func(e map[string]any) { delete(e, "op") })},
 		{"an op of the wrong type", atPut, "value.op", typed(rowOrNull, `"int"`, set("op", int32(1)))},
+		{"an op of null", atPut, "value.op is null: Debezium always sets it", typed(rowOrNull, `["null","string"]`, set("op", nil))},
 		{"an unknown op", atPut, `value.op is "x": expected c, u, d or r`, edited(set("op", "x"))},
 		{"a truncated table", atPut, "set skipped.operations=t in Debezium", edited(set("op", "t"))},
 		{"after null on an insert", atPut, "value.after is null, op insert: it must hold the row", edited(set("after", nil))},
@@ -212,7 +225,19 @@ type oddRecord struct {
 
 func oddRecords() []oddRecord {
 	deleted := func(e map[string]any) { e["op"], e["before"], e["after"] = "d", e["after"], nil }
+	wide := func(x *trial) []broker.Record {
+		fields, row := []string{`{"name":"id","type":"long"}`}, map[string]any{"id": int64(3)}
+		for i := range 2000 {
+			name := fmt.Sprintf("c%d", i)
+			fields, row[name] = append(fields, `{"name":"`+name+`","type":["null","int"]}`), int32(i)
+		}
+		e := envelope(3, "")
+		e["before"], e["after"] = nil, row
+		schema := strings.Replace(envelopeSchema(rowOrNull, textType, "wide"), rowSchema, `{"type":"record","name":"Value","namespace":"c.dbo.Clientes","fields":[`+strings.Join(fields, ",")+`]}`, 1)
+		return []broker.Record{x.good(3), {Key: x.key(3), Value: x.encode(schema, e)}, x.good(4)}
+	}
 	return []oddRecord{
+		{"a row of 2,000 columns", wide, []int64{0, 1, 2}},
 		{"a tombstone", func(x *trial) []broker.Record { return []broker.Record{x.good(1), {Key: x.key(1)}, x.good(1)} }, []int64{0, 2}},
 		{"a tombstone without a key", func(x *trial) []broker.Record { return []broker.Record{x.good(1), {}, x.good(2)} }, []int64{0, 2}},
 		{"records without a key", func(x *trial) []broker.Record {
