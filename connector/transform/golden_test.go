@@ -102,6 +102,7 @@ func TestEveryKeyOfEveryTransformOccursInACase(t *testing.T) {
 func TestEveryErrorTextOfTheTransformsOccursInACase(t *testing.T) {
 	convertertest.RequireEveryErrorText(t, map[string]string{
 		"Flatten transformation does not support structs nested deeper": "TestAStructThatHoldsItselfIsNotFlattened",
+		"Invalid regex: it is null":                                     "TestARegexOfNullIsRefused",
 	}, goldenFiles(t)...)
 }
 

@@ -107,3 +107,17 @@ func TestAStructThatHoldsItselfIsNotFlattened(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// A null comes over the REST API only: a file cannot say it.
+func TestARegexOfNullIsRefused(t *testing.T) {
+	replacement := "x"
+	var said []string
+	for _, kv := range routerDef().Validate(map[string]*string{"regex": nil, "replacement": &replacement}) {
+		if kv.Value.Name == "regex" {
+			said = kv.Value.Errors
+		}
+	}
+	if !strings.Contains(strings.Join(said, "\n"), "Invalid regex: it is null") {
+		t.Errorf("%q", said)
+	}
+}
