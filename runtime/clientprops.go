@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"fmt"
 	"maps"
 	"strconv"
 	"strings"
@@ -30,6 +31,7 @@ func (p clientProps) group() string {
 
 func (p clientProps) consumer(task int) map[string]string {
 	props := p.merge("consumer", map[string]string{
+		"client.rack":        rackOf(p.worker),
 		"group.id":           "connect-" + p.name,
 		"client.id":          "connector-consumer-" + p.name + "-" + strconv.Itoa(task),
 		"auto.offset.reset":  "earliest",
@@ -39,6 +41,35 @@ func (p clientProps) consumer(task int) map[string]string {
 		props["heartbeat.interval.ms"] = strconv.FormatInt(min(time.Second, session(props)/10).Milliseconds(), 10)
 	}
 	return props
+}
+
+// rackOf is client.rack of a worker's configuration, by the name that brokers give it.
+func rackOf(worker map[string]string) string {
+	rack := config.Trim(worker["client.rack"])
+	for _, alias := range config.SplitList(worker["client.rack.aliases"]) {
+		if name, to, ok := strings.Cut(alias, ":"); ok && strings.TrimSpace(name) == rack && rack != "" {
+			return strings.TrimSpace(to)
+		}
+	}
+	return rack
+}
+
+// rackAliases validates client.rack.aliases.
+func rackAliases(key string, value any) error {
+	list, _ := value.([]string)
+	seen := map[string]bool{}
+	for _, alias := range list {
+		name, rack, _ := strings.Cut(alias, ":")
+		name, rack = strings.TrimSpace(name), strings.TrimSpace(rack)
+		switch {
+		case name == "" || rack == "":
+			return config.Invalid(key, value, fmt.Sprintf("%q is not name:rack, such as sa-east-1a:sae1-az1", alias))
+		case seen[name]:
+			return config.Invalid(key, value, fmt.Sprintf("%q is named twice", name))
+		}
+		seen[name] = true
+	}
+	return nil
 }
 
 // workerSession is how long a worker may be silent, and with it each of its tasks: a group that waits longer for the

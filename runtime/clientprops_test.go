@@ -1,8 +1,11 @@
 package runtime
 
 import (
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/stepconnect/stepconnect/connector/config"
 )
 
 func TestATasksConsumerHasTheWorkersSessionUnlessSomebodySaysOtherwise(t *testing.T) {
@@ -29,5 +32,35 @@ func TestATasksConsumerHasTheWorkersSessionUnlessSomebodySaysOtherwise(t *testin
 				t.Errorf("lease %v, want %v", got, tt.lease)
 			}
 		})
+	}
+}
+
+func TestATasksConsumerStandsInTheWorkersRackUnlessSomebodySaysOtherwise(t *testing.T) {
+	const aliases = "sa-east-1a:sae1-az1, sa-east-1b : sae1-az2"
+	for name, tt := range map[string]struct {
+		worker, connector map[string]string
+		want              string
+	}{
+		"nobody says anything":         {nil, nil, ""},
+		"the worker's":                 {map[string]string{"client.rack": " r1 "}, nil, "r1"},
+		"by another name":              {map[string]string{"client.rack": "sa-east-1b", "client.rack.aliases": aliases}, nil, "sae1-az2"},
+		"by a name that is no alias":   {map[string]string{"client.rack": "sa-east-1c", "client.rack.aliases": aliases}, nil, "sa-east-1c"},
+		"empty, as of a missing label": {map[string]string{"client.rack": "", "client.rack.aliases": aliases}, nil, ""},
+		"Kafka Connect's":              {map[string]string{"client.rack": "r1", "consumer.client.rack": "r2"}, nil, "r2"},
+		"the connector's":              {map[string]string{"client.rack": "r1", "consumer.client.rack": "r2"}, map[string]string{"consumer.override.client.rack": "r3"}, "r3"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := (clientProps{worker: tt.worker, connector: tt.connector, name: "c"}).consumer(0)["client.rack"]; got != tt.want {
+				t.Errorf("client.rack %q, want %q", got, tt.want)
+			}
+		})
+	}
+	for text, want := range map[string]string{"a": `"a" is not name:rack`, "a:": `"a:" is not name:rack`, ":b": `":b" is not name:rack`, "a:b,a:c": `"a" is named twice`} {
+		if err := rackAliases("client.rack.aliases", config.SplitList(text)); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "client.rack.aliases") {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	if err := rackAliases("client.rack.aliases", config.SplitList(aliases)); err != nil {
+		t.Error(err)
 	}
 }

@@ -135,6 +135,7 @@ var secretRef = regexp.MustCompile(`\$\{dir:(/etc/stepconnect/[^:}]+):([^}]+)\}`
 
 func TestAWorkerTakesThePropertiesThatTheChartRenders(t *testing.T) {
 	t.Setenv("POD_NAME", "stepconnect-0")
+	t.Setenv("POD_ZONE", "sa-east-1b")
 	renders, err := filepath.Glob("golden/*.yaml")
 	if err != nil || len(renders) == 0 {
 		t.Fatalf("no golden renders (%v)", err)

@@ -44,7 +44,7 @@ type secured struct {
 func newSecured(t *testing.T, by sasl.Mechanism, o ...stack.KafkaOption) *secured {
 	t.Helper()
 	s := &secured{name: stack.Name(t), cluster: stack.PrivateKafka(t, 1, append(o, stack.WithTLS())...)}
-	ca, err := os.ReadFile(s.cluster.CAFile)
+	ca, err := os.ReadFile(s.cluster.Authority.File)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func (s *secured) properties(t *testing.T, security map[string]string) map[strin
 	p := worker.Distributed(t, s.cluster.Bootstrap(), s.name)
 	security = maps.Clone(security)
 	security["security.protocol"] = "SASL_SSL"
-	security["ssl.truststore.type"], security["ssl.truststore.location"] = "PEM", s.cluster.CAFile
+	security["ssl.truststore.type"], security["ssl.truststore.location"] = "PEM", s.cluster.Authority.File
 	for k, v := range security {
 		for _, prefix := range []string{"", "consumer.", "producer.", "admin."} {
 			p[prefix+k] = v
@@ -222,7 +222,7 @@ func TestClientsThatAreGivenTokensOutliveThem(t *testing.T) {
 		return kafka.Token{Value: value, Principal: "stepconnect", Expires: expires}, nil
 	}
 	props := map[string]string{
-		"bootstrap.servers": s.cluster.Bootstrap(), "security.protocol": "SASL_SSL", "sasl.mechanism": "OAUTHBEARER", "ssl.ca.location": s.cluster.CAFile,
+		"bootstrap.servers": s.cluster.Bootstrap(), "security.protocol": "SASL_SSL", "sasl.mechanism": "OAUTHBEARER", "ssl.ca.location": s.cluster.Authority.File,
 	}
 	producer, err := kafka.OpenProducer(t.Context(), kafka.ProducerConfig{Properties: props, Token: token})
 	if err != nil {

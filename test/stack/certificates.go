@@ -12,38 +12,121 @@ import (
 	"math/big"
 	"net"
 	"os"
+	"path/filepath"
+	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// writeCertificates makes an authority and a certificate of 127.0.0.1 and localhost signed by
-// it: caFile holds the authority's certificate, serverFile the server's key and chain.
-func writeCertificates(caFile, serverFile string) error {
-	caKey, errCA := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	key, errServer := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err := errors.Join(errCA, errServer); err != nil {
-		return fmt.Errorf("make certificates: %w", err)
-	}
-	now := time.Now()
-	ca := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "stepconnect test authority"},
-		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(24 * time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
-	server := &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "localhost"},
-		NotBefore: ca.NotBefore, NotAfter: ca.NotAfter,
-		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}
-	caDER, errCA := x509.CreateCertificate(rand.Reader, ca, ca, &caKey.PublicKey, caKey)
-	serverDER, errServer := x509.CreateCertificate(rand.Reader, server, ca, &key.PublicKey, caKey)
-	keyDER, errKey := x509.MarshalPKCS8PrivateKey(key)
-	if err := errors.Join(errCA, errServer, errKey); err != nil {
-		return fmt.Errorf("make certificates: %w", err)
-	}
-	caPEM := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: caDER})
-	chain := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})
-	chain = append(chain, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: serverDER})...)
-	chain = append(chain, caPEM...)
-	return errors.Join(os.WriteFile(caFile, caPEM, 0o644), os.WriteFile(serverFile, chain, 0o600))
+// Authority signs the certificates of a test.
+type Authority struct {
+	// File is the authority's own certificate in PEM.
+	File string
+
+	certificate *x509.Certificate
+	der         []byte
+	key         *ecdsa.PrivateKey
 }
+
+// NewAuthority makes an authority that no server of a test knows by itself.
+func NewAuthority(t testing.TB) *Authority {
+	t.Helper()
+	a, err := newAuthority(filepath.Join(t.TempDir(), "ca.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func newAuthority(file string) (*Authority, error) {
+	now := time.Now()
+	a := &Authority{File: file, certificate: &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "stepconnect test authority"},
+		NotBefore: now.Add(-48 * time.Hour), NotAfter: now.Add(24 * time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}}
+	var err error
+	if a.key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
+		return nil, fmt.Errorf("make an authority: %w", err)
+	}
+	if a.der, err = x509.CreateCertificate(rand.Reader, a.certificate, a.certificate, &a.key.PublicKey, a.key); err != nil {
+		return nil, fmt.Errorf("make an authority: %w", err)
+	}
+	if err := os.WriteFile(file, pemOf("CERTIFICATE", a.der), 0o644); err != nil {
+		return nil, fmt.Errorf("make an authority: %w", err)
+	}
+	return a, nil
+}
+
+// Issue writes a file with a key and a certificate for name, signed by a, and a's own: for servers on 127.0.0.1 and
+// for clients. It is valid until a time that may have passed.
+func (a *Authority) Issue(file, name string, until time.Time) error {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return fmt.Errorf("issue a certificate: %w", err)
+	}
+	form := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
+		NotBefore: a.certificate.NotBefore, NotAfter: until,
+		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}
+	der, errCertificate := x509.CreateCertificate(rand.Reader, form, a.certificate, &key.PublicKey, a.key)
+	keyDER, errKey := x509.MarshalPKCS8PrivateKey(key)
+	if err := errors.Join(errCertificate, errKey); err != nil {
+		return fmt.Errorf("issue a certificate: %w", err)
+	}
+	text := append(pemOf("PRIVATE KEY", keyDER), pemOf("CERTIFICATE", der)...)
+	// By renaming, as Kubernetes does: nobody reads half a file.
+	next := file + ".next"
+	if err := os.WriteFile(next, append(text, pemOf("CERTIFICATE", a.der)...), 0o600); err != nil {
+		return fmt.Errorf("issue a certificate: %w", err)
+	}
+	return os.Rename(next, file)
+}
+
+// Client writes a file with a client's key and certificate, as Issue does.
+func (a *Authority) Client(t testing.TB, file string, until time.Time) string {
+	t.Helper()
+	if err := a.Issue(file, "consorcio", until); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func pemOf(kind string, der []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
+}
+
+// Show makes the brokers show another certificate to clients that connect from now on. It may be of another authority or have
+// ended.
+func (c *KafkaCluster) Show(t testing.TB, by *Authority, until time.Time) {
+	t.Helper()
+	if err := by.Issue(c.serverFile(), serverName, until); err != nil {
+		t.Fatal(err)
+	}
+	const key = "listener.name.client.ssl.keystore.location"
+	for i := range c.Nodes {
+		client, err := kgo.NewClient(kgo.SeedBrokers(c.ports[3*i+1].addr()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+		path := c.serverFile()
+		// The same path again makes a broker read the file again.
+		answers, err := kadm.NewClient(client).AlterBrokerConfigs(t.Context(), []kadm.AlterConfig{{Op: kadm.SetConfig, Name: key, Value: &path}}, int32(i+1))
+		for _, a := range answers {
+			err = errors.Join(err, a.Err)
+		}
+		if err != nil {
+			t.Fatalf("show another certificate: %v", err)
+		}
+	}
+}
+
+// serverName is in the brokers' certificates. A broker takes a new certificate only with the same name.
+const serverName = "localhost"
+
+func (c *KafkaCluster) serverFile() string { return filepath.Join(c.dir, "server.pem") }

@@ -70,13 +70,13 @@ func TestAPausedNodeAnswersNothingUntilItIsResumed(t *testing.T) {
 
 func TestABrokerWithSCRAMOverTLSTakesTheRightPasswordOnly(t *testing.T) {
 	cluster := stack.PrivateKafka(t, 1, stack.WithTLS(), stack.WithSCRAM("consorcio", "s3nha"))
-	ca, err := os.ReadFile(cluster.CAFile)
+	ca, err := os.ReadFile(cluster.Authority.File)
 	if err != nil {
 		t.Fatal(err)
 	}
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(ca) {
-		t.Fatal("CAFile holds no certificate")
+		t.Fatal("the authority's file holds no certificate")
 	}
 	client := func(password string) []kgo.Opt {
 		return []kgo.Opt{

@@ -3,6 +3,7 @@ package stack
 import (
 	"context"
 	"crypto/rand"
+	_ "embed"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -32,6 +33,9 @@ const log4j = `<?xml version="1.0" encoding="UTF-8"?>
 </Configuration>
 `
 
+// requestLogger is the broker's own log of what it was asked and what it answered, without records.
+const requestLogger = `<Logger name="kafka.request.logger" level="DEBUG"/>`
+
 // brokerProperties are the same for all nodes: small, and quick where Kafka's defaults wait.
 const brokerProperties = `process.roles=broker,controller
 controller.listener.names=CONTROLLER
@@ -55,8 +59,8 @@ broker.session.timeout.ms=3000
 type KafkaCluster struct {
 	// Nodes in the order of their ids, which start with 1.
 	Nodes []*Server
-	// CAFile is the PEM file of the authority that signed the brokers' certificates; "" without TLS.
-	CAFile string
+	// Authority signed the brokers' certificates, and with WithClientCertificates signs those of clients; nil without TLS.
+	Authority *Authority
 
 	dir   string
 	ports []*port
@@ -66,10 +70,13 @@ type KafkaCluster struct {
 type KafkaOption func(*kafkaOptions)
 
 type kafkaOptions struct {
-	scram map[string]string
-	oauth bool
-	tls   bool
-	extra map[string]string
+	scram    map[string]string
+	oauth    bool
+	iam      *IAMTokens
+	tls      bool
+	racks    []string
+	requests bool
+	extra    map[string]string
 }
 
 // WithSCRAM makes clients log in by SASL/SCRAM-SHA-512 and makes one user; give it again for more.
@@ -86,9 +93,44 @@ func WithOAuthBearer(reauthenticate time.Duration) KafkaOption {
 	}
 }
 
+// IAMTokens says which tokens of Amazon MSK's IAM brokers take: of that access key, signed with that secret for that
+// region, until they are Life old, whatever they say themselves.
+type IAMTokens struct {
+	AccessKey, Secret, Region string
+	Life                      time.Duration
+}
+
+// WithIAM is WithOAuthBearer with tokens of Amazon MSK's IAM.
+func WithIAM(tokens IAMTokens, reauthenticate time.Duration) KafkaOption {
+	return func(o *kafkaOptions) {
+		WithOAuthBearer(reauthenticate)(o)
+		o.iam = &tokens
+		o.extra["listener.name.client.oauthbearer.sasl.server.callback.handler.class"] = "stepconnect.test.IAMValidator"
+	}
+}
+
 // WithTLS makes clients connect by TLS; the brokers' certificate is for 127.0.0.1 and
-// localhost, signed by KafkaCluster.CAFile.
+// localhost, signed by KafkaCluster.Authority.
 func WithTLS() KafkaOption { return func(o *kafkaOptions) { o.tls = true } }
+
+// WithClientCertificates is WithTLS, and asks clients for a certificate of KafkaCluster.Authority.
+func WithClientCertificates() KafkaOption {
+	return func(o *kafkaOptions) {
+		o.tls = true
+		o.extra["listener.name.client.ssl.client.auth"] = "required"
+	}
+}
+
+// WithRacks puts the nodes into racks, in the order of their ids, and lets consumers fetch from the replica in their own.
+func WithRacks(racks ...string) KafkaOption {
+	return func(o *kafkaOptions) {
+		o.racks = racks
+		o.extra["replica.selector.class"] = "org.apache.kafka.common.replica.RackAwareReplicaSelector"
+	}
+}
+
+// WithRequestLog makes nodes log each request with its answer, as JSON ([Server.Log]).
+func WithRequestLog() KafkaOption { return func(o *kafkaOptions) { o.requests = true } }
 
 // WithProperty sets a line of server.properties on every node.
 func WithProperty(key, value string) KafkaOption {
@@ -148,7 +190,7 @@ func (s *setup) kafka(ctx context.Context, n int, opts ...KafkaOption) (*KafkaCl
 	if err != nil {
 		return nil, err
 	}
-	java, err := s.java(ctx)
+	command, err := s.java(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -156,11 +198,49 @@ func (s *setup) kafka(ctx context.Context, n int, opts ...KafkaOption) (*KafkaCl
 	if err != nil {
 		return nil, err
 	}
-	if err := c.start(ctx, append([]string{java}, jvmFlags...), jars, o); err != nil {
+	java, classes, err := s.brokerClasses(ctx, command, jars, c.dir, o)
+	if err != nil {
+		c.close()
+		return nil, err
+	}
+	if err := c.start(ctx, java, classes, o); err != nil {
 		c.close()
 		return nil, err
 	}
 	return c, nil
+}
+
+// iamValidator is the source of a broker's own check of tokens.
+//
+//go:embed IAMValidator.java
+var iamValidator []byte
+
+// brokerClasses gives the start of a broker's command, and its class path.
+func (s *setup) brokerClasses(ctx context.Context, java, jars, dir string, o *kafkaOptions) (command []string, classes string, err error) {
+	command, classes = append([]string{java}, jvmFlags...), filepath.Join(jars, "*")
+	if o.iam == nil {
+		return command, classes, nil
+	}
+	compiler, err := s.install(ctx, "ecj.xml", s.jars)
+	if err != nil {
+		return nil, "", err
+	}
+	source, out := filepath.Join(dir, "IAMValidator.java"), filepath.Join(dir, "classes")
+	if err := os.WriteFile(source, iamValidator, 0o644); err != nil {
+		return nil, "", fmt.Errorf("set up kafka: %w", err)
+	}
+	clients, err := filepath.Glob(filepath.Join(jars, "kafka-clients-*.jar"))
+	if err != nil || len(clients) != 1 {
+		return nil, "", fmt.Errorf("set up kafka: %d jars of kafka-clients, want 1 (%w)", len(clients), err)
+	}
+	compile := exec.CommandContext(ctx, java, "-cp", filepath.Join(compiler, "*"), "org.eclipse.jdt.internal.compiler.batch.Main", "--release", "21", "-cp", clients[0], "-d", out, source)
+	if err := runQuietly(compile); err != nil {
+		return nil, "", fmt.Errorf("compile IAMValidator: %w", err)
+	}
+	for key, value := range map[string]string{"access.key": o.iam.AccessKey, "secret": o.iam.Secret, "region": o.iam.Region, "life.ms": strconv.FormatInt(o.iam.Life.Milliseconds(), 10)} {
+		command = append(command, "-Dstepconnect.iam."+key+"="+value)
+	}
+	return command, out + string(os.PathListSeparator) + classes, nil
 }
 
 // newKafkaCluster reserves ports and writes every node's files; nothing runs yet.
@@ -175,10 +255,15 @@ func newKafkaCluster(ctx context.Context, n int, o *kafkaOptions) (*KafkaCluster
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	if o.tls {
-		c.CAFile = filepath.Join(dir, "ca.pem")
-		err = writeCertificates(c.CAFile, filepath.Join(dir, "server.pem"))
+		if c.Authority, err = newAuthority(filepath.Join(dir, "ca.pem")); err == nil {
+			err = c.Authority.Issue(c.serverFile(), serverName, c.Authority.certificate.NotAfter)
+		}
 	}
-	err = errors.Join(err, os.WriteFile(filepath.Join(dir, "log4j2.xml"), []byte(log4j), 0o644))
+	logging := log4j
+	if o.requests {
+		logging = strings.Replace(log4j, "<Loggers>", "<Loggers>"+requestLogger, 1)
+	}
+	err = errors.Join(err, os.WriteFile(filepath.Join(dir, "log4j2.xml"), []byte(logging), 0o644))
 	for i := range n {
 		err = errors.Join(err, os.WriteFile(c.propertiesFile(i), []byte(c.properties(i, o)), 0o600))
 	}
@@ -206,6 +291,9 @@ func (c *KafkaCluster) properties(i int, o *kafkaOptions) string {
 	b.WriteString(brokerProperties)
 	set := func(key, value string) { fmt.Fprintf(&b, "%s=%s\n", key, value) }
 	set("node.id", strconv.Itoa(i+1))
+	if len(o.racks) > 0 {
+		set("broker.rack", o.racks[i])
+	}
 	set("log.dirs", filepath.Join(c.dir, fmt.Sprintf("data-%d", i+1)))
 	set("controller.quorum.voters", strings.Join(voters, ","))
 	set("listeners", fmt.Sprintf("CLIENT://%s,INTERNAL://%s,CONTROLLER://%s", own[0].addr(), own[1].addr(), own[2].addr()))
@@ -228,7 +316,9 @@ func (c *KafkaCluster) properties(i int, o *kafkaOptions) string {
 	}
 	if o.tls {
 		set("listener.name.client.ssl.keystore.type", "PEM")
-		set("listener.name.client.ssl.keystore.location", filepath.Join(c.dir, "server.pem"))
+		set("listener.name.client.ssl.keystore.location", c.serverFile())
+		set("listener.name.client.ssl.truststore.type", "PEM")
+		set("listener.name.client.ssl.truststore.location", c.Authority.File)
 	}
 	for key, value := range o.extra {
 		set(key, value)
@@ -237,8 +327,8 @@ func (c *KafkaCluster) properties(i int, o *kafkaOptions) string {
 }
 
 // start formats the nodes' storage, starts them all and waits until each sees all of them.
-func (c *KafkaCluster) start(ctx context.Context, java []string, jars string, o *kafkaOptions) error {
-	java = append(java, "-Dlog4j2.configurationFile="+filepath.Join(c.dir, "log4j2.xml"), "-cp", filepath.Join(jars, "*"))
+func (c *KafkaCluster) start(ctx context.Context, java []string, classes string, o *kafkaOptions) error {
+	java = append(java, "-Dlog4j2.configurationFile="+filepath.Join(c.dir, "log4j2.xml"), "-cp", classes)
 	id, err := newClusterID()
 	if err != nil {
 		return err

@@ -126,6 +126,9 @@ func (s *Server) signal(sig syscall.Signal) error {
 	return nil
 }
 
+// Log is the file that the server's output goes to.
+func (s *Server) Log() string { return s.spec.log }
+
 // pid is for messages; 0 when the server does not run.
 func (s *Server) pid() int {
 	s.mu.Lock()

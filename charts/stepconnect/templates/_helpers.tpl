@@ -96,6 +96,9 @@ stepconnect-{{ .Release.Name }}
 {{- if and $v.keda.enabled (eq $v.kafka.auth "iam") (not $v.aws.region) -}}
 {{- fail "keda.enabled is true with kafka.auth iam, so aws.region must be set: KEDA signs its own requests." -}}
 {{- end -}}
+{{- if and $v.kafka.rack.aliases (not $v.kafka.rack.label) -}}
+{{- fail "kafka.rack.aliases says what the brokers call a zone, but kafka.rack.label is empty, so that no worker knows its zone: name the pod's label." -}}
+{{- end -}}
 {{- range $name := list "keda" "hpa" -}}
 {{- $s := get $v $name -}}
 {{- if and $s.enabled (gt (int $s.minReplicas) (int $s.maxReplicas)) -}}
@@ -130,7 +133,7 @@ stepconnect-{{ .Release.Name }}
   "value.converter" "io.confluent.connect.avro.AvroConverter"
   "config.providers" "env,dir,file"
   "config.providers.env.class" "org.apache.kafka.common.config.provider.EnvVarConfigProvider"
-  "config.providers.env.param.allowlist.pattern" "POD_NAME"
+  "config.providers.env.param.allowlist.pattern" "POD_NAME|POD_ZONE"
   "config.providers.dir.class" "org.apache.kafka.common.config.provider.DirectoryConfigProvider"
   "config.providers.dir.param.allowed.paths" "/etc/stepconnect/secrets,/etc/stepconnect/kafka,/etc/stepconnect/registry"
   "config.providers.file.class" "org.apache.kafka.common.config.provider.FileConfigProvider"
@@ -142,6 +145,19 @@ stepconnect-{{ .Release.Name }}
 {{- $p = merge $p (dict "security.protocol" "SASL_SSL" "sasl.mechanism" "SCRAM-SHA-512" "sasl.jaas.config" "org.apache.kafka.common.security.scram.ScramLoginModule required username=\"${dir:/etc/stepconnect/kafka:username}\" password=\"${dir:/etc/stepconnect/kafka:password}\";") -}}
 {{- else if eq $v.kafka.auth "tls" -}}
 {{- $p = merge $p (dict "security.protocol" "SSL" "ssl.keystore.type" "PEM" "ssl.keystore.key" "${dir:/etc/stepconnect/kafka:tls.key}" "ssl.keystore.certificate.chain" "${dir:/etc/stepconnect/kafka:tls.crt}") -}}
+{{- end -}}
+{{- if $v.kafka.rack.label -}}
+{{- $_ := set $p "client.rack" "${env:POD_ZONE}" -}}
+{{- $aliases := list -}}
+{{- range $zone, $rack := $v.kafka.rack.aliases -}}
+{{- $aliases = append $aliases (printf "%s:%s" $zone $rack) -}}
+{{- end -}}
+{{- if $aliases -}}
+{{- $_ := set $p "client.rack.aliases" (join "," $aliases) -}}
+{{- end -}}
+{{- end -}}
+{{- if $v.emf.enabled -}}
+{{- $p = merge $p (dict "metrics.emf.enable" "true" "metrics.emf.namespace" $v.emf.namespace "metrics.emf.destination" $v.emf.destination) -}}
 {{- end -}}
 {{- if $v.kafka.caSecret -}}
 {{- $p = merge $p (dict "ssl.truststore.type" "PEM" "ssl.truststore.location" "/etc/stepconnect/kafka-ca/ca.crt") -}}
