@@ -125,14 +125,17 @@ func TestOffsetsThatCannotBeReadAreRefused(t *testing.T) {
 // FuzzBodies holds that any bytes are either read or refused with 400, and that what encoding/json
 // takes for a flat object of texts is read as the same.
 func FuzzBodies(f *testing.F) {
-	for _, s := range []string{`{"name":"c","config":{"a":1}}`, `{"offsets":[{"partition":{"a":[1,{"b":null}]},"offset":{}}]}`, `[{"a":"b"}]`, `{"a":`, "\xef\xbb\xbf{}", `{"a":"\ud800"}`, `{"a":{}}x`, strings.Repeat("[", 20000)} {
+	for _, s := range []string{`{"name":"c","config":{"a":1}}`, `{"offsets":[{"partition":{"a":[1,{"b":null}]},"offset":{}}]}`, `[{"a":"b"}]`, `{"a":`, "\xef\xbb\xbf{}", `{"a":"\ud800"}`, `{"a":{}}x`, strings.Repeat("[", 20000),
+		`{"all":true,"topic":"t","partition":1}`, `{"connector":"c","record":{"key_base64":"AA==","value":{"op":"c"},"headers":[{"key":"h","value":null}]}}`} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		_, e1 := decodeCreate(body)
 		_, e2 := decodeOffsets(body)
 		got, e3 := decodeStringMap(body)
-		for _, err := range []error{e1, e2, e3, checkTaskConfigs(body)} {
+		_, e4 := decodeLetterRequest(body)
+		_, e5 := decodePreview(body)
+		for _, err := range []error{e1, e2, e3, e4, e5, checkTaskConfigs(body)} {
 			var refused *runtime.Error
 			if err != nil && (!errors.As(err, &refused) || refused.Status != http.StatusBadRequest) {
 				t.Fatalf("%v is no refusal with 400", err)

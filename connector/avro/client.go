@@ -29,6 +29,7 @@ type document struct {
 type client struct {
 	settings  settings
 	transport *http.Transport
+	through   http.RoundTripper // transport, but for tests
 	// preferred is the index of the endpoint that answered last.
 	preferred atomic.Int32
 	// watch is told of each call with the status of its answer, 0 for none; nil for nobody.
@@ -40,7 +41,7 @@ func newClient(s settings) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &client{settings: s, transport: t}, nil
+	return &client{settings: s, transport: t, through: t}, nil
 }
 
 func (c *client) close() { c.transport.CloseIdleConnections() }
@@ -153,12 +154,16 @@ func (c *client) ask(ctx context.Context, what string, call func(*http.Client, s
 func (c *client) once(ctx context.Context, e endpoint, call func(*http.Client, string) (document, error)) (document, *failure) {
 	failed := failure{endpoint: e}
 	h := &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
-		resp, err := c.transport.RoundTrip(c.authorized(r.WithContext(ctx), e))
+		resp, err := c.through.RoundTrip(c.authorized(r.WithContext(ctx), e))
 		if err == nil {
 			failed.status = resp.StatusCode
 			bound(resp)
+			err = object(resp)
 		}
-		return resp, err
+		if err != nil {
+			return nil, err
+		}
+		return resp, nil
 	})}
 	began := time.Now()
 	d, err := call(h, e.url)

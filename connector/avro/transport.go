@@ -1,11 +1,14 @@
 package avro
 
 import (
+	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 )
 
 const (
@@ -64,6 +67,36 @@ func (b *bounded) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), b.left)])
 	b.left -= int64(n)
 	return n, err
+}
+
+// errNoObject says that an answer is not of a registry's form: srclient does not look at a null.
+var errNoObject = errors.New("the answer is no JSON object")
+
+// object checks that the answer of success is a JSON object, and leaves it to be read.
+func object(r *http.Response) error {
+	if r.StatusCode < 200 || r.StatusCode > 299 {
+		return nil
+	}
+	b := bufio.NewReader(r.Body)
+	for {
+		next, err := b.Peek(1)
+		if err != nil {
+			break // what reads on meets it again
+		}
+		if strings.IndexByte(" \t\r\n", next[0]) < 0 {
+			if next[0] == '{' {
+				break
+			}
+			r.Body.Close()
+			return errNoObject
+		}
+		_, _ = b.Discard(1) // it was seen
+	}
+	r.Body = struct {
+		io.Reader
+		io.Closer
+	}{b, r.Body}
+	return nil
 }
 
 // bound limits what of the answer is read.

@@ -166,3 +166,22 @@ func TestAChangeAmongGoodOnesIsFoundByHalvingHoweverManyAreBad(t *testing.T) {
 		}
 	}
 }
+
+// FuzzFailedChanges holds that any output of a state machine names changes of the input, or is refused.
+func FuzzFailedChanges(f *testing.F) {
+	for _, output := range []string{`{}`, `{"failed":[{"index":0,"error":"E","cause":"c"}]}`, `{"failed":[{"index":-1}]}`, `{"failed":{}}`, ` {"failed":null}`, `["failed"]`,
+		`{"failed":[{"index":9007199254740993}]}`, `{"failed":[{"index":1.5}]}`, `{"failed"`} {
+		f.Add(output, 2)
+	}
+	f.Fuzz(func(t *testing.T, output string, changes int) {
+		failed, err := failedChanges(output, changes)
+		if err != nil && failed != nil {
+			t.Errorf("%v and %v", failed, err)
+		}
+		for i, reason := range failed {
+			if i < 0 || i >= changes || reason == nil {
+				t.Errorf("change %d of %d: %v", i, changes, reason)
+			}
+		}
+	})
+}
