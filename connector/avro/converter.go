@@ -32,10 +32,7 @@ func (c *converter) Convert(ctx context.Context, _ string, headers []connector.R
 	if err != nil {
 		return connector.Value{}, err
 	}
-	if err := program.Check(datum); err != nil {
-		return connector.Value{}, err
-	}
-	return program.Value(datum)
+	return program.Read(datum)
 }
 
 // Close lets go of the registry client, whose connections close with its last converter.

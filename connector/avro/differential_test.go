@@ -207,6 +207,10 @@ func TestRandomValuesReadAsTwmbReadsThem(t *testing.T) {
 }
 
 func compare(r *rapid.T, p *Program, data []byte, want any) {
+	read, err := p.Read(data)
+	if err != nil {
+		r.Fatal(err)
+	}
 	v, err := p.Value(data)
 	if err != nil {
 		r.Fatal(err)
@@ -229,8 +233,12 @@ func compare(r *rapid.T, p *Program, data []byte, want any) {
 	if !hasUnion(p.Schema(), map[*connector.Schema]bool{}) && !reflect.DeepEqual(got, expected) {
 		r.Fatalf("JSON %s, want %v", text, expected)
 	}
-	if fields, err := v.AppendFields(nil); err == nil && len(fields) != len(p.Schema().Fields) {
+	fields, err := v.AppendFields(nil)
+	if err == nil && len(fields) != len(p.Schema().Fields) {
 		r.Fatalf("%d fields of %d", len(fields), len(p.Schema().Fields))
+	}
+	if walked, _ := read.AppendFields(nil); err == nil && !reflect.DeepEqual(walked, fields) {
+		r.Fatalf("fields %v, walked %v", fields, walked)
 	}
 }
 

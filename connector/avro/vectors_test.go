@@ -182,6 +182,10 @@ func TestEveryTruncationOfAVectorIsAnError(t *testing.T) {
 // or put together from its fields, or an error in all of them.
 func agree(t testing.TB, p *Program, data []byte, f *connector.Format) {
 	t.Helper()
+	read, readErr := p.Read(data)
+	if checkErr := p.Check(data); fmt.Sprint(readErr) != fmt.Sprint(checkErr) {
+		t.Fatalf("Read says %v, Check says %v", readErr, checkErr)
+	}
 	v, err := p.Value(data)
 	if err != nil {
 		return
@@ -210,8 +214,17 @@ func agree(t testing.TB, p *Program, data []byte, f *connector.Format) {
 	if !bytes.Equal(lazy, text) {
 		t.Fatalf("lazy   %s\nnative %s", lazy, text)
 	}
+	if readErr == nil {
+		if text, err = read.AppendJSON(nil, f); err != nil || !bytes.Equal(lazy, text) || read.IsNull() != v.IsNull() {
+			t.Fatalf("lazy %s\nread %s, %v", lazy, text, err)
+		}
+	}
 	if !isStruct {
 		return
+	}
+	walked, err := read.AppendFields(nil)
+	if readErr == nil && (err != nil || !reflect.DeepEqual(walked, fields)) {
+		t.Fatalf("fields %v\nwalked %v, %v", fields, walked, err)
 	}
 	if text = joinFields(t, p.Schema(), fields, f); !bytes.Equal(lazy, text) {
 		t.Fatalf("lazy   %s\nfields %s", lazy, text)

@@ -87,7 +87,7 @@ func (v *vectors) value(t testing.TB, wire []byte) connector.Value {
 		}
 		v.programs[id] = p
 	}
-	val, err := v.programs[id].Value(wire[5:])
+	val, err := v.programs[id].Read(wire[5:])
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,9 @@ package jsontext
 import (
 	"bytes"
 	"encoding/binary"
+	"math/bits"
 	"slices"
+	"unicode/utf8"
 )
 
 // LiteralSize is how many bytes AppendLiteral appends for JSON text without control characters, as everything in this
@@ -59,33 +61,33 @@ func AppendStringLiteral[T string | []byte](dst []byte, s T) []byte {
 		dst = slices.Grow(dst, n+4)
 	}
 	out := dst[at : at+n+4]
-	i := 0
-	for ; i+8 <= n; i += 8 {
-		w := word(s, i)
-		if suspects(w) != 0 {
-			return appendEscapedLiteral(dst[:at], s)
+	for i := 0; i < n; {
+		if i+8 <= n { // eight bytes at a time, up to the first that is not plain
+			w := word(s, i)
+			binary.LittleEndian.PutUint64(out[2+i:], w)
+			m := suspects(w)
+			if m == 0 {
+				i += 8
+				continue
+			}
+			i += bits.TrailingZeros64(m) >> 3
+		} else if plain(s[i]) {
+			out[2+i] = s[i]
+			i++
+			continue
 		}
-		binary.LittleEndian.PutUint64(out[2+i:], w)
-	}
-	for ; i < n; i++ {
-		if !plain(s[i]) {
-			return appendEscapedLiteral(dst[:at], s)
+		size, ok := 0, false
+		if s[i] >= utf8.RuneSelf {
+			size, ok = runeAt(s, i)
 		}
-		out[2+i] = s[i]
+		if !ok { // it becomes longer
+			return Literalize(AppendString(dst[:at], s), at)
+		}
+		copy(out[2+i:], s[i:i+size])
+		i += size
 	}
 	out[0], out[1], out[n+2], out[n+3] = '\\', '"', '\\', '"'
 	return dst[:at+n+4]
-}
-
-// appendEscapedLiteral is AppendStringLiteral of a string that is not plain. Most are not because of characters beyond
-// ASCII: unless AppendString has escaped something, only the quotes differ.
-func appendEscapedLiteral[T string | []byte](dst []byte, s T) []byte {
-	at := len(dst)
-	dst = AppendString(append(dst, '\\'), s)
-	if end := len(dst) - 1; bytes.IndexByte(dst[at+2:end], '\\') < 0 {
-		return append(dst[:end], '\\', '"')
-	}
-	return Literalize(AppendString(dst[:at], s), at)
 }
 
 const (

@@ -64,7 +64,7 @@ func (p programs) value(t testing.TB, wire []byte) connector.Value {
 		}
 		p[id] = program
 	}
-	v, err := p[id].Value(wire[5:])
+	v, err := p[id].Read(wire[5:])
 	if err != nil {
 		t.Fatal(err)
 	}
