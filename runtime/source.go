@@ -44,7 +44,8 @@ func (w *Worker) openSource(ctx context.Context, b *blueprint, inc *incarnation,
 	delete(props, "auto.offset.reset")
 	src, err := w.opts.Clients.OpenSource(ctx, SourceRequest{
 		Properties: props, Topics: topics, Group: g, StartAt: start,
-		MaxPendingBytes: b.values.Long("max.pending.bytes"), Log: log,
+		// All tasks may run in this worker: what their clients fetch ahead is for each its part, as what they hold is (task.Crowd).
+		MaxPendingBytes: max(1, b.values.Long("max.pending.bytes")/int64(max(1, b.values.Int("tasks.max")))), Log: log,
 	})
 	if err != nil {
 		if cluster != nil {

@@ -9,11 +9,11 @@ import (
 )
 
 // Go lets the heap double between two collections (GOGC=100): a worker of one task, with little to hold, collects often,
-// and one of many tasks has as much garbage as all that they hold. Instead the heap may grow by about the same room
-// whatever is held, which costs the first less CPU and the second less memory.
+// and one of many tasks has as much garbage as all that they hold. Instead the heap grows to about heapAim, so that the first
+// spends less CPU and the second less memory.
 const (
-	heapRoom    = 32 << 20
-	leastGrowth = 50  // percent of what is held, however much that is
+	heapAim     = 64 << 20
+	leastGrowth = 25  // percent of what is held, however much that is
 	mostGrowth  = 200 // percent of what is held, however little
 	// growthInterval is how often the growth is set anew. What is held changes no faster than tasks fill up.
 	growthInterval = 250 * time.Millisecond
@@ -45,8 +45,11 @@ func tendGarbage(ctx context.Context) {
 
 // growth is how far the heap may grow over what it held after the last collection, in percent.
 func growth(held uint64) int {
-	if held == 0 { // no collection yet
+	switch {
+	case held == 0: // no collection yet
 		return 100
+	case held >= heapAim:
+		return leastGrowth
 	}
-	return int(min(max(heapRoom*100/held, leastGrowth), mostGrowth))
+	return int(min(max((heapAim-held)*100/held, leastGrowth), mostGrowth))
 }

@@ -24,7 +24,7 @@ func schedulingKeys() []Key {
 			Doc: "Most bytes of consumed keys and values of one delivery; a larger record is delivered alone."},
 		{Name: "batch.linger.ms", Type: Long, Default: 0, Validate: AtLeast(0), Importance: Low, Unit: "ms", DisplayName: "Batch linger",
 			Doc: "How long a delivery waits for more records. Under load batches fill without it."},
-		{Name: "max.pending.records", Type: Int, Default: 12000, Validate: AtLeast(1), Importance: Medium, Unit: "records", DisplayName: "Max pending records",
+		{Name: "max.pending.records", Type: Int, Default: 10000, Validate: AtLeast(1), Importance: Medium, Unit: "records", DisplayName: "Max pending records",
 			Doc: "Most records that a task holds when it is alone in its worker; tasks of one worker share: of six, each holds a sixth of its own limit. At the limit, partitions that have their share are paused."},
 		{Name: "max.pending.bytes", Type: Long, Default: 33554432, Validate: AtLeast(1), Importance: Medium, Unit: "bytes", DisplayName: "Max pending bytes",
 			Doc: "Most bytes of keys and values that a task holds when it is alone in its worker; tasks of one worker share: of six, each holds a sixth of its own limit. At the limit, partitions that have their share are paused."},

@@ -162,7 +162,7 @@ func sourceSettings(cfg SourceConfig) (settings, error) {
 	}
 	// The task holds max.pending.bytes itself; what waits behind it needs to bridge a fetch only, and is thrown
 	// away and fetched again whenever a partition is paused. Each task has such a queue, and twice as much in answers under way.
-	queue := min(max(budget/32, 1<<20), 64<<20)
+	queue := min(max(budget/32, 512<<10), 64<<20)
 	set.preset("queued.max.messages.kbytes", strconv.FormatInt(min(queue>>10, 2097151), 10))
 	set.preset("fetch.message.max.bytes", strconv.FormatInt(min(queue/4, 1<<20), 10))
 	set.preset("fetch.max.bytes", strconv.FormatInt(min(max(queue/2, 1_000_000), 50<<20), 10))
