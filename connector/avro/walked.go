@@ -42,7 +42,7 @@ func (p *Program) Read(data []byte) (connector.Value, error) {
 
 // walk is skip from the beginning, and tells where each field ends.
 func (r *record) walk(p *pass, ends []uint32) (int, *DataError) {
-	if err := p.enter(0); err != nil {
+	if err := p.enter(0, len(r.fields)); err != nil {
 		return 0, err
 	}
 	pos := 0
