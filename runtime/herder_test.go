@@ -438,9 +438,9 @@ func TestOffsetsThatCannotBeAlteredAreExplained(t *testing.T) {
 			status  int
 			message string
 		}{
-			{entry("t", 5, at(1)), 500, "Failed to alter consumer group offsets for connector c: partition 5 of topic t does not exist"},
-			{entry("gone", 0, at(1)), 500, "Failed to alter consumer group offsets for connector c: partition 0 of topic gone does not exist"},
-			{entry("t", 0, at(-1)), 500, "Failed to modify offsets for sink connector c: offset -1 of t-0 is negative"},
+			{entry("t", 5, at(1)), 400, "Failed to alter consumer group offsets for connector c: partition 5 of topic t does not exist"},
+			{entry("gone", 0, at(1)), 400, "Failed to alter consumer group offsets for connector c: partition 0 of topic gone does not exist"},
+			{entry("t", 0, at(-1)), 400, "Failed to modify offsets for sink connector c: offset -1 of t-0 is negative"},
 			{entry("t", nil, at(1)), 400, "Kafka partitions must be valid numbers and may not be null"},
 			{entry("t", 0, at(nil)), 400, "Failed to parse the following Kafka offset value in the provided offsets: 'null'. Offset values for sink connectors need to be integers."},
 			{entry("t", 1.5, at(1)), 400, "Failed to parse the following Kafka partition value in the provided offsets: '1.5'. Partition values for sink connectors need to be integers."},

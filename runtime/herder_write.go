@@ -60,12 +60,8 @@ func (h *Herder) createAt(ctx context.Context, name string, req CreateRequest) (
 	if len(req.InitialOffsets) == 0 {
 		return ConnectorInfo{}, errNoOffsets()
 	}
-	change, err := parseOffsets(req.InitialOffsets)
-	if err == nil {
-		err = change.negative(name)
-	}
-	if err != nil {
-		return ConnectorInfo{}, AsBadRequest(err)
+	if _, err := parseOffsets(name, req.InitialOffsets); err != nil {
+		return ConnectorInfo{}, err
 	}
 	offsets, state := req.InitialOffsets, strings.ToUpper(req.InitialState)
 	req.InitialOffsets, req.InitialState = nil, "STOPPED"
@@ -80,7 +76,7 @@ func (h *Herder) createAt(ctx context.Context, name string, req CreateRequest) (
 		if undo := h.Delete(removing, name); undo != nil {
 			h.log.Warn("a connector whose initial offsets could not be set is left over, stopped", "connector", name, "error", undo)
 		}
-		return ConnectorInfo{}, AsBadRequest(err)
+		return ConnectorInfo{}, err
 	}
 	switch state {
 	case "", "RUNNING":

@@ -58,9 +58,7 @@ func (h *Herder) AlterOffsets(ctx context.Context, name string, offsets []Partit
 	}
 	var change offsetChange
 	err := h.changeOffsets(ctx, name, "alter", func() (err error) {
-		if change, err = parseOffsets(offsets); err == nil {
-			err = change.negative(name)
-		}
+		change, err = parseOffsets(name, offsets)
 		return err
 	}, func(c Cluster, group string, s store.State) error { return h.alter(ctx, c, group, name, change, s) })
 	if err != nil {
@@ -116,7 +114,6 @@ func (h *Herder) changeOffsets(ctx context.Context, name, what string, parse fun
 		}
 		return apply(c, group, s)
 	})
-	var wrong *mistake
 	var refused *Error
 	var elsewhere *Elsewhere
 	switch {
@@ -125,8 +122,6 @@ func (h *Herder) changeOffsets(ctx context.Context, name, what string, parse fun
 	case err == nil:
 		h.log.Info("offsets changed", "connector", name, "change", what)
 		return nil
-	case errors.As(err, &wrong):
-		return wrong
 	case errors.As(err, &refused):
 		return refused
 	case errors.Is(err, errNotEmpty):
@@ -190,16 +185,6 @@ func (o offsetChange) partitions() []task.Partition {
 	return parts
 }
 
-// negative refuses offsets below zero.
-func (o offsetChange) negative(name string) error {
-	for _, p := range o.set {
-		if p.Offset < 0 {
-			return &mistake{Internal("Failed to modify offsets for sink connector %s: offset %d of %s-%d is negative", name, p.Offset, p.Topic, p.ID)}
-		}
-	}
-	return nil
-}
-
 // alter writes the epochs first, so that a crash in between loses nothing: a raised epoch without moved offsets only
 // gives new names to records that come for the first time.
 func (h *Herder) alter(ctx context.Context, c Cluster, group, name string, change offsetChange, s store.State) error {
@@ -219,7 +204,7 @@ func (h *Herder) alter(ctx context.Context, c Cluster, group, name string, chang
 	}
 	for _, p := range change.set {
 		if !slices.Contains(there, p.Partition) {
-			return &mistake{Internal("Failed to alter consumer group offsets for connector %s: partition %d of topic %s does not exist", name, p.ID, p.Topic)}
+			return BadRequest("Failed to alter consumer group offsets for connector %s: partition %d of topic %s does not exist", name, p.ID, p.Topic)
 		}
 	}
 	if err := h.raiseEpochs(ctx, c, name, s, committed, there, to); err != nil {
@@ -313,7 +298,7 @@ func (h *Herder) raiseEpochs(ctx context.Context, c Cluster, name string, s stor
 
 // parseOffsets reads the body of an alter request with the texts of Kafka Connect's SinkUtils; of a partition that
 // occurs twice the last counts.
-func parseOffsets(offsets []PartitionOffset) (offsetChange, error) {
+func parseOffsets(name string, offsets []PartitionOffset) (offsetChange, error) {
 	to := map[task.Partition]*int64{}
 	var order []task.Partition
 	for _, o := range offsets {
@@ -324,6 +309,9 @@ func parseOffsets(offsets []PartitionOffset) (offsetChange, error) {
 		at, err := parseOffset(o.Offset)
 		if err != nil {
 			return offsetChange{}, err
+		}
+		if at != nil && *at < 0 {
+			return offsetChange{}, BadRequest("Failed to modify offsets for sink connector %s: offset %d of %s-%d is negative", name, *at, p.Topic, p.ID)
 		}
 		if _, twice := to[p]; !twice {
 			order = append(order, p)

@@ -148,14 +148,14 @@ func Internal(format string, a ...any) *Error {
 	return newError(http.StatusInternalServerError, format, a)
 }
 
-// mistake is of what was asked, where Kafka Connect's answer is a 500 that its clients know: a configuration to validate whose
-// connector.class is missing or unknown, offsets of what does not exist.
+// mistake is of a configuration whose connector.class is missing or unknown, which a write refuses with 400, and Kafka Connect's
+// validation with a 500 that its clients know.
 type mistake struct{ refused *Error }
 
 func (e *mistake) Error() string { return e.refused.Error() }
 func (e *mistake) Unwrap() error { return e.refused }
 
-// AsBadRequest gives a mistake the status of one, for requests that Kafka Connect does not have.
+// AsBadRequest gives such a mistake the status of one.
 func AsBadRequest(err error) error {
 	var m *mistake
 	if errors.As(err, &m) {

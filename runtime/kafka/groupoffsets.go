@@ -63,8 +63,8 @@ func (a *Admin) describeForeign(ctx context.Context, group string) (Group, error
 	return g, nil
 }
 
-// DeleteGroupOffsets removes the committed offsets of some partitions; what was never committed counts as removed, a
-// group that does not exist is an error. A group with members that read the topics is ErrGroupActive.
+// DeleteGroupOffsets removes the committed offsets of some partitions; what was never committed and
+// a group that does not exist count as removed. A group with members that read the topics is ErrGroupActive.
 //
 // confluent-kafka-go has no such call (OffsetDelete, KIP-496), so this one goes by franz-go, with a
 // client of its own under the same security settings.
@@ -87,6 +87,8 @@ func (a *Admin) DeleteGroupOffsets(ctx context.Context, group string, parts []ta
 			err = res.Error()
 		}
 		switch {
+		case errors.Is(err, kerr.GroupIDNotFound):
+			return nil
 		case errors.Is(err, kerr.NonEmptyGroup), errors.Is(err, kerr.GroupSubscribedToTopic):
 			return fmt.Errorf("%w: %w", ErrGroupActive, err)
 		case kerr.IsRetriable(err) || isNetwork(err):
