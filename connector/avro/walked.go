@@ -15,15 +15,19 @@ type walked struct {
 	ends [maxWalked]uint32
 }
 
-// maxWalked is how many fields are remembered; Debezium's envelopes have 8. With it a walked has 64 bytes.
-const maxWalked = 11
+// Of so many fields the ends are remembered; Debezium's envelopes have 8. A walked of maxWalked has 64 bytes, which a key of
+// few columns is not worth.
+const (
+	minWalked = 4
+	maxWalked = 11
+)
 
 var _ connector.LiteralEncoding = (*walked)(nil)
 
 // Read is Check and then Value, in one walk where data is a record.
 func (p *Program) Read(data []byte) (connector.Value, error) {
 	n := p.top.node
-	if n.op != opRecord || n.null >= 0 || len(n.rec.fields) > maxWalked || len(data) == 0 || len(data) > math.MaxInt32 {
+	if n.op != opRecord || n.null >= 0 || len(n.rec.fields) < minWalked || len(n.rec.fields) > maxWalked || len(data) == 0 || len(data) > math.MaxInt32 {
 		if err := p.Check(data); err != nil {
 			return connector.Value{}, err
 		}

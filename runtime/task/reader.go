@@ -44,17 +44,20 @@ func (r *reader) run(stop, abort context.Context) error {
 }
 
 func (r *reader) poll(stop context.Context, source Source) error {
+	var buf []Message // what the last poll left empty
 	for stop.Err() == nil {
-		var buf []Message
-		select {
-		case buf = <-r.loop.spare:
-		default:
-			buf = make([]Message, 0, pollMax)
+		if buf == nil {
+			select {
+			case buf = <-r.loop.spare:
+			default:
+				buf = make([]Message, 0, pollMax)
+			}
 		}
 		began := time.Now()
 		msgs, err := source.Poll(stop, buf[:0], pollMax)
 		if len(msgs) > 0 {
 			r.loop.cfg.Metrics.Stages[Poll].Took(time.Since(began))
+			buf = nil
 			select {
 			case r.loop.messages <- msgs:
 			case <-r.loop.ended:
