@@ -50,12 +50,12 @@ func (a *handler) attempt(ctx context.Context, r *request, rt route) (answer, er
 			return ans, err
 		}
 		if again.final || time.Now().After(deadline) {
-			return answer{}, &runtime.Error{Status: http.StatusConflict, Message: again.message, RetryAfter: time.Second}
+			return answer{}, again.refusal()
 		}
 		select {
 		case <-time.After(forwardAgain):
 		case <-ctx.Done():
-			return answer{}, &runtime.Error{Status: http.StatusConflict, Message: again.message, RetryAfter: time.Second}
+			return answer{}, again.refusal()
 		}
 	}
 }
@@ -67,6 +67,22 @@ type notNow struct {
 }
 
 func (e *notNow) Error() string { return e.message }
+
+// refusal is the answer when it is given up. Of one that another worker forwarded it is no news: who forwarded it tries again, and
+// has it in its audit log once.
+func (e *notNow) refusal() error {
+	err := &runtime.Error{Status: http.StatusConflict, Message: e.message, RetryAfter: time.Second}
+	if e.final {
+		return &unserved{err}
+	}
+	return err
+}
+
+// unserved is of a forwarded request that nothing was done about.
+type unserved struct{ refused *runtime.Error }
+
+func (e *unserved) Error() string { return e.refused.Error() }
+func (e *unserved) Unwrap() error { return e.refused }
 
 // forward sends the request once to the worker at base. A request that came forwarded may go on once more, since
 // the leader may have changed on the way; after that it ends (Kafka Connect's forward parameter).

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"net/http"
@@ -108,6 +109,31 @@ func TestARequestIsForwardedTwiceAtMost(t *testing.T) {
 	w = call(t, unknown, "POST", "/connectors?forward=true", forwardedConfig)
 	if w.Code != 409 || !strings.Contains(w.Body.String(), "Cannot complete request momentarily due to no known leader URL, likely because a rebalance was underway.") {
 		t.Error("only the first worker waits: ", w.Code, w.Body)
+	}
+}
+
+func TestARequestThatNobodyServesYetIsAuditedOnceByTheWorkerThatWasAsked(t *testing.T) {
+	var there, here bytes.Buffer
+	logTo := func(b *bytes.Buffer) Options {
+		return Options{Forward: &http.Client{}, Log: slog.New(slog.NewTextHandler(b, nil))}
+	}
+	base, last := serveOn(t, New(newFollower(""), logTo(&there)))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	r := httptest.NewRequestWithContext(ctx, "POST", "/connectors", strings.NewReader(forwardedConfig))
+	r.Header.Set("Content-Type", "application/json")
+	w := httptest.NewRecorder()
+	New(newFollower(base), logTo(&here)).ServeHTTP(w, r)
+	if w.Code != 409 || last.Load() == nil {
+		t.Fatal(w.Code, w.Body)
+	}
+	audited := func(b *bytes.Buffer) int { return strings.Count(b.String(), "component=audit") }
+	if audited(&here) != 1 || audited(&there) != 0 || !strings.Contains(there.String(), "component=access") {
+		t.Errorf("%d lines where it was asked, %d where it was forwarded to", audited(&here), audited(&there))
+	}
+	there.Reset()
+	if w := call(t, New(newFollower(""), logTo(&there)), "POST", "/connectors?forward=false", `{"name":`); w.Code != 400 || audited(&there) != 1 {
+		t.Error("a request that is refused is audited: ", w.Code, there.String())
 	}
 }
 

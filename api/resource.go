@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -60,13 +61,13 @@ func (res *resource) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	start := time.Now()
-	status := http.StatusForbidden
+	status, passed := http.StatusForbidden, false
 	if p := principalOf(r.Context()); rt.action != "" && res.a.opts.Auth != nil && p.Role != Admin {
 		writeErrorBody(w, status, needsAdmin(p)) // a read of what records hold: authenticate has seen to the writes
 	} else {
-		status = res.serve(w, r, rt)
+		status, passed = res.serve(w, r, rt)
 	}
-	if rt.action != "" {
+	if rt.action != "" && !passed {
 		res.a.audit(r, rt, status, time.Since(start))
 	}
 }
@@ -82,8 +83,9 @@ func refuseMethod(w http.ResponseWriter, r *http.Request, allow string) {
 	writeFrameworkError(w, http.StatusMethodNotAllowed)
 }
 
-// serve runs a route to its end and gives the status it was answered with.
-func (res *resource) serve(w http.ResponseWriter, r *http.Request, rt route) int {
+// serve runs a route to its end and gives the status it was answered with. passed says that nothing was done and that the
+// worker which forwarded the request goes on with it.
+func (res *resource) serve(w http.ResponseWriter, r *http.Request, rt route) (status int, passed bool) {
 	timeout := rt.timeout
 	if timeout == 0 {
 		timeout = requestTimeout
@@ -92,19 +94,19 @@ func (res *resource) serve(w http.ResponseWriter, r *http.Request, rt route) int
 	req := &request{Request: r}
 	if types := r.Header.Values("Content-Type"); len(types) > 0 && !rt.anyType {
 		if err := checkType(types[0]); err != nil {
-			return res.a.writeError(w, r, err)
+			return res.a.writeError(w, r, err), false
 		}
 	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		if req.body, err = res.a.readBody(w, r, rt); err != nil {
-			return res.a.writeError(w, r, err)
+			return res.a.writeError(w, r, err), false
 		}
 	}
 	switch taken, err := acceptsJSON(r.Header.Values("Accept")); {
 	case err != nil:
-		return res.a.writeError(w, r, err)
+		return res.a.writeError(w, r, err), false
 	case !taken:
-		return writeFrameworkError(w, http.StatusNotAcceptable)
+		return writeFrameworkError(w, http.StatusNotAcceptable), false
 	}
 	ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), authorizationKey{}, r.Header.Values("Authorization")), timeout)
 	defer cancel()
@@ -117,9 +119,10 @@ func (res *resource) serve(w http.ResponseWriter, r *http.Request, rt route) int
 		ans, err = res.a.attempt(ctx, req, rt)
 	}
 	if err != nil {
-		return res.a.writeError(w, req.Request, err)
+		var nothing *unserved
+		return res.a.writeError(w, req.Request, err), errors.As(err, &nothing)
 	}
-	return ans.write(w, r)
+	return ans.write(w, r), false
 }
 
 type authorizationKey struct{}

@@ -580,3 +580,29 @@ func TestAPlanThatIsOlderThanTheStateRunsNothingThatIsGone(t *testing.T) {
 }
 
 func text(s string) *string { return &s }
+
+func TestAPlanThatNamesAnAddressMayMeanTheProcessBefore(t *testing.T) {
+	written := ClusterPlan{Leader: "a:1", Members: map[string]string{"a:1": "http://a:1", "old:1": "http://old:1"}, Processes: map[string]string{"a:1": "first"},
+		Assignment: Assignment{Connectors: map[string]string{}, Tasks: map[TaskID]string{}}}
+	e, err := planEntry(written)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := readPlan(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		worker, process string
+		want            bool
+	}{{"a:1", "first", true}, {"a:1", "second", false}, {"old:1", "any", true}, {"b:1", "first", false}} {
+		if p.counts(tt.worker, tt.process) != tt.want {
+			t.Errorf("%s as %s: %t", tt.worker, tt.process, !tt.want)
+		}
+	}
+	again := p
+	again.Processes = map[string]string{"a:1": "second"}
+	if !p.says(written) || p.says(again) {
+		t.Error("a process that has come in the place of another one is no news")
+	}
+}

@@ -23,6 +23,8 @@ type ClusterPlan struct {
 	// Leader is the worker id of who wrote it, Members gives the URL of each worker id.
 	Leader  string
 	Members map[string]string
+	// Processes gives the nonce of each worker id: a plan that names an address may mean the process that was there before.
+	Processes map[string]string
 	Assignment
 }
 
@@ -40,6 +42,7 @@ type planJSON struct {
 type memberJSON struct {
 	WorkerID string `json:"worker_id"`
 	URL      string `json:"url"`
+	Process  string `json:"process,omitempty"`
 }
 
 // placingJSON is where one connector and each of its tasks run.
@@ -55,7 +58,7 @@ func planEntry(p ClusterPlan) (store.Entry, error) {
 	index := make(map[string]int, len(ids))
 	for i, id := range ids {
 		index[id] = i
-		j.Members = append(j.Members, memberJSON{id, p.Members[id]})
+		j.Members = append(j.Members, memberJSON{id, p.Members[id], p.Processes[id]})
 	}
 	counts := map[string]int{}
 	for id := range p.Tasks {
@@ -88,6 +91,12 @@ func readPlan(e store.Entry) (ClusterPlan, error) {
 		Assignment: Assignment{Connectors: map[string]string{}, Tasks: map[TaskID]string{}}}
 	for _, m := range j.Members {
 		p.Members[m.WorkerID] = m.URL
+		if m.Process != "" {
+			if p.Processes == nil {
+				p.Processes = map[string]string{}
+			}
+			p.Processes[m.WorkerID] = m.Process
+		}
 	}
 	worker := func(i int) (string, error) {
 		if i < 0 || i >= len(j.Members) {
@@ -109,8 +118,15 @@ func readPlan(e store.Entry) (ClusterPlan, error) {
 	return p, nil
 }
 
+// counts tells whether a plan counts a process in. A leader of an earlier version names no processes.
+func (p ClusterPlan) counts(worker, process string) bool {
+	_, in := p.Members[worker]
+	named, ok := p.Processes[worker]
+	return in && (!ok || named == process)
+}
+
 // says tells whether two plans say the same; from when they are does not count.
 func (p ClusterPlan) says(q ClusterPlan) bool {
-	return p.Group == q.Group && p.StatusTopic == q.StatusTopic && p.Leader == q.Leader && maps.Equal(p.Members, q.Members) &&
+	return p.Group == q.Group && p.StatusTopic == q.StatusTopic && p.Leader == q.Leader && maps.Equal(p.Members, q.Members) && maps.Equal(p.Processes, q.Processes) &&
 		maps.Equal(p.Connectors, q.Connectors) && maps.Equal(p.Tasks, q.Tasks)
 }

@@ -201,7 +201,7 @@ func startError(ctx context.Context, log string, err error) error {
 
 // awaitMembership waits until a plan counts this worker in, and checks that the others can reach it.
 func (h *Herder) awaitMembership(ctx context.Context) error {
-	if err := h.view.await(ctx, func() bool { _, in := h.view.plan.Members[h.opts.WorkerID]; return in && h.view.admitted }); err != nil {
+	if err := h.view.await(ctx, func() bool { return h.view.plan.counts(h.opts.WorkerID, h.cluster.Nonce) && h.view.admitted }); err != nil {
 		return nil
 	}
 	peers, _, err := h.cluster.Membership.Members(ctx)

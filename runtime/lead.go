@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/stepconnect/stepconnect/runtime/metric"
@@ -85,9 +86,9 @@ func (h *Herder) govern(ctx context.Context, l *leader, term int64) error {
 	if config == l.config && !l.replan || len(l.peers) == 0 {
 		return nil
 	}
-	members := h.membersOf(l, current)
+	members, processes := h.membersOf(l, current)
 	next := ClusterPlan{
-		Config: config, Group: h.cluster.Group, StatusTopic: h.cluster.StatusTopic, Leader: h.opts.WorkerID, Members: members,
+		Config: config, Group: h.cluster.Group, StatusTopic: h.cluster.StatusTopic, Leader: h.opts.WorkerID, Members: members, Processes: processes,
 		Assignment: Plan(taskCounts(s), sortedKeys(members), current.Assignment),
 	}
 	if !next.says(current) {
@@ -135,18 +136,19 @@ func (h *Herder) repair(ctx context.Context, term int64) error {
 	return h.view.await(ctx, func() bool { return h.view.config > offset })
 }
 
-// membersOf gives the members to plan for, with their URLs: those of the group, and those that left less than
+// membersOf gives the members to plan for, with their URLs and processes: those of the group, and those that left less than
 // scheduled.rebalance.max.delay.ms ago.
-func (h *Herder) membersOf(l *leader, current ClusterPlan) map[string]string {
-	members := map[string]string{}
+func (h *Herder) membersOf(l *leader, current ClusterPlan) (members, processes map[string]string) {
+	members, processes = map[string]string{}, map[string]string{}
 	for _, p := range l.peers {
 		if u, ok := p.URL(); ok {
-			members[workerOf(u)] = u
+			_, process, _ := strings.Cut(p.ClientID, "#")
+			members[workerOf(u)], processes[workerOf(u)] = u, process
 			delete(l.departed, workerOf(u))
 		}
 	}
 	if h.cluster.Delay <= 0 {
-		return members
+		return members, processes
 	}
 	now := time.Now()
 	for id, u := range current.Members {
@@ -158,9 +160,12 @@ func (h *Herder) membersOf(l *leader, current ClusterPlan) map[string]string {
 		}
 		if now.Sub(l.departed[id]) < h.cluster.Delay {
 			members[id] = u
+			if process, ok := current.Processes[id]; ok {
+				processes[id] = process
+			}
 		}
 	}
-	return members
+	return members, processes
 }
 
 func (h *Herder) appendPlan(ctx context.Context, term int64, p ClusterPlan) error {

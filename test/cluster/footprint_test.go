@@ -21,6 +21,9 @@ type footprint struct {
 	threads, kafka, files, gorun int
 }
 
+// own are the threads of Go's own.
+func (f footprint) own() int { return f.threads - f.kafka }
+
 func (f footprint) String() string {
 	return fmt.Sprintf("RSS %.1f MB (%.1f MB of it private and not of a file), %d threads (%d of librdkafka), %d files, %d goroutines", float64(f.rss)/1024, float64(f.private)/1024, f.threads, f.kafka, f.files, f.gorun)
 }
@@ -114,7 +117,7 @@ func TestConnectorsThatAreDeletedLeaveNothingBehind(t *testing.T) {
 	c := startWith(t, stack.Kafka(t), 1, defaults)
 	w := c.workers[0]
 	topic := c.topic("in", 3)
-	fill := func(connectors, tasks int) {
+	fill := func(connectors, tasks, spare int) {
 		t.Helper()
 		before := measure(t, w)
 		began := time.Now()
@@ -157,11 +160,16 @@ func TestConnectorsThatAreDeletedLeaveNothingBehind(t *testing.T) {
 		worker.Eventually(t, time.Minute, "nothing is left", func() bool {
 			after = measure(t, w)
 			// The connection that asks is one file and a few goroutines; clients of the cluster may open theirs anew.
-			return after.kafka <= before.kafka+2 && after.threads <= before.threads+16 && after.files <= before.files+2 && after.gorun <= before.gorun+4
+			return after.kafka <= before.kafka+2 && after.own() <= before.own()+spare && after.files <= before.files+2 && after.gorun <= before.gorun+4
 		})
 	}
-	fill(scale.N(10, 30), 1)
+	// Go never ends a thread that a blocking call of C once took: each task has one in Poll, and one more while it opens or closes its
+	// clients. Those of the first round serve the second, which leaves no more behind.
+	n := scale.N(10, 30)
+	fill(n, 1, 2*n+16)
+	fill(n, 1, 16)
 	if scale.Long() {
-		fill(100, 3)
+		fill(100, 3, 2*300+16)
+		fill(100, 3, 32)
 	}
 }
