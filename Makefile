@@ -16,6 +16,10 @@ VULNDB_VERSION        := v0.0.0-20261105234957-e22db6528018
 HELM_VERSION          := v3.22.0
 KUBECONFORM_VERSION   := v0.8.0
 ACTIONLINT_VERSION    := v1.7.12
+CYCLONEDX_VERSION     := v1.10.0
+# These two come from PyPI, pinned by hash in test/tools/hadolint.txt and image/zig.txt.
+HADOLINT_VERSION      := 2.15.1
+ZIG_VERSION           := 0.17.0
 
 VERSION := $(shell git describe --tags --exact-match 2>/dev/null || echo 0.1.0)
 COMMIT  := $(shell git rev-parse --short=16 HEAD 2>/dev/null || echo unknown)
@@ -117,9 +121,17 @@ fuzz: ## run every fuzz target for FUZZTIME (10s)
 
 # No container engine is needed: the last stage of the Dockerfile is put together in a folder. It is linked against musl.
 .PHONY: image
-image: ## build the image's static binary, check its size, run the demo in the image's root file system
+image: $(TOOLS)/hadolint-$(HADOLINT_VERSION) $(TOOLS)/cyclonedx-gomod-$(CYCLONEDX_VERSION) ## lint the Dockerfile, build the image's static binary with its SBOM, check its size, run the demo in the image's root file system
+	$(TOOLS)/hadolint-$(HADOLINT_VERSION) Dockerfile
 	image/build.sh $(CURDIR)/bin/image/stepconnect $(VERSION) $(COMMIT)
+	image/sbom.sh $(TOOLS)/cyclonedx-gomod-$(CYCLONEDX_VERSION) $(CURDIR)/bin/image/stepconnect $(VERSION) $(CURDIR)/bin/image/sbom.cdx.json
 	@image/try.sh $(CURDIR)/bin/image/stepconnect
+
+# Releases build each architecture on its own kind of machine; this shows on amd64 that arm64 builds, and runs where qemu-user-static is.
+.PHONY: image-arm64
+image-arm64: $(TOOLS)/zig-$(ZIG_VERSION)/bin/python3 ## build the image's static binary for arm64 by a cross compiler, run the demo under qemu-user-static if there is one
+	MUSL_CC="$< -m ziglang cc -target aarch64-linux-musl" image/build.sh $(CURDIR)/bin/image/stepconnect-arm64 $(VERSION) $(COMMIT) arm64
+	@image/try-arm64.sh $(CURDIR)/bin/image/stepconnect-arm64
 
 # Apart from make test, because the first run compiles helm, which takes minutes. UPDATE=1 writes the golden renders anew.
 .PHONY: chart
@@ -172,3 +184,17 @@ $(TOOLS)/kubeconform-$(KUBECONFORM_VERSION):
 $(TOOLS)/actionlint-$(ACTIONLINT_VERSION):
 	CGO_ENABLED=0 GOBIN=$(TOOLS) go install github.com/rhysd/actionlint/cmd/actionlint@$(ACTIONLINT_VERSION)
 	ln -sf actionlint $@
+
+$(TOOLS)/cyclonedx-gomod-$(CYCLONEDX_VERSION):
+	CGO_ENABLED=0 GOBIN=$(TOOLS) go install github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@$(CYCLONEDX_VERSION)
+	ln -sf cyclonedx-gomod $@
+
+$(TOOLS)/hadolint-$(HADOLINT_VERSION): test/tools/hadolint.txt
+	python3 -m venv $(CACHE)/hadolint
+	$(CACHE)/hadolint/bin/pip install -q --disable-pip-version-check --require-hashes -r $<
+	mkdir -p $(TOOLS) && ln -sf ../hadolint/bin/hadolint $@
+
+$(TOOLS)/zig-$(ZIG_VERSION)/bin/python3: image/zig.txt
+	python3 -m venv $(TOOLS)/zig-$(ZIG_VERSION)
+	$(TOOLS)/zig-$(ZIG_VERSION)/bin/pip install -q --disable-pip-version-check --require-hashes -r $<
+	touch $@

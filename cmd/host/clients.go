@@ -1,8 +1,10 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
+	"os"
 
 	"github.com/stepconnect/stepconnect/runtime"
 	"github.com/stepconnect/stepconnect/runtime/kafka"
@@ -35,6 +37,8 @@ func translate(props map[string]string, log *slog.Logger) (translated, error) {
 	}
 	t := translated{Result: res}
 	if res.MSKIAM != nil {
+		// Brokers behind names of one's own (a private link, a proxy) do not tell their region.
+		res.MSKIAM.Region = cmp.Or(res.MSKIAM.Region, os.Getenv("AWS_REGION"), os.Getenv("AWS_DEFAULT_REGION"))
 		t.token = kafka.MSKToken(*res.MSKIAM, nil)
 	}
 	return t, nil

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	ck "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+	"github.com/stepconnect/stepconnect/connector"
 	"github.com/stepconnect/stepconnect/runtime/task"
 )
 
@@ -62,9 +63,30 @@ func (s *Source) trouble(ctx context.Context, e ck.Error) error {
 		s.note(code, fmt.Errorf("Poll was not called for max.poll.interval.ms; the group takes the partitions back: %w", e))
 	case code == ck.ErrUnknownTopicOrPart || code == ck.ErrUnknownTopic:
 		s.note(code, fmt.Errorf("group %s waits for a topic that does not exist: %w", group, e))
+	case lostConnection(code):
+		return s.disconnected(ctx, e)
 	default:
 		s.note(code, s.hint(e))
 	}
+	return nil
+}
+
+// disconnected tells why there is no connection. Where certificates are the cause and their files have been replaced since, the
+// client is to be opened anew: librdkafka reads them once.
+func (s *Source) disconnected(ctx context.Context, e ck.Error) error {
+	if now := time.Now(); now.Sub(s.diagnosed) >= diagnoseEvery {
+		s.diagnosis = s.set.tlsTrouble(ctx)
+		s.diagnosed = time.Now()
+	}
+	if keys := s.set.replaced(s.files); len(keys) > 0 && (s.diagnosis != nil || e.Code() == ck.ErrSsl || s.refused) {
+		return connector.Retryable(fmt.Errorf("the files of %s have been replaced; the client of group %s is opened anew with them", strings.Join(keys, ", "), s.set["group.id"]))
+	}
+	if s.diagnosis != nil {
+		s.refused = true
+		s.note(ck.ErrSsl, fmt.Errorf("no connection (%s): %w", s.set.explain(), s.diagnosis))
+		return nil
+	}
+	s.note(e.Code(), s.hint(e))
 	return nil
 }
 

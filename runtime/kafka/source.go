@@ -71,6 +71,10 @@ type Source struct {
 	held        error          // an error to return from the next Poll, after the messages before it
 	reported    map[task.Partition]bool
 	logged      map[ck.ErrorCode]time.Time
+	files       map[string]string // the certificate files as they were when the client opened
+	diagnosis   error             // what is wrong with the certificates, when it was last looked at
+	diagnosed   time.Time
+	refused     bool // certificates were the trouble since the client opened
 
 	mu      sync.Mutex // guards the fields below
 	parts   map[task.Partition]holding
@@ -104,6 +108,7 @@ func OpenSource(ctx context.Context, cfg SourceConfig) (*Source, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	files := set.filesOf()
 	c, err := ck.NewConsumer(set.configMap())
 	if err != nil {
 		return nil, set.openError("consumer", err)
@@ -113,7 +118,7 @@ func OpenSource(ctx context.Context, cfg SourceConfig) (*Source, error) {
 		return nil, errors.Join(set.openError("consumer", err), c.Close())
 	}
 	s := &Source{
-		c: c, admin: admin, set: set, group: cfg.Group, startAt: cfg.StartAt, token: cfg.Token, log: orDiscard(cfg.Log),
+		files: files, c: c, admin: admin, set: set, group: cfg.Group, startAt: cfg.StartAt, token: cfg.Token, log: orDiscard(cfg.Log),
 		commits: make(chan struct{}, unansweredCommits),
 		// Only an assignment tells for certain; until then what the settings make likely.
 		cooperative: set["group.protocol"] == "consumer" || set["partition.assignment.strategy"] == "cooperative-sticky",

@@ -4,8 +4,6 @@ package secured
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"maps"
@@ -44,13 +42,8 @@ type secured struct {
 func newSecured(t *testing.T, by sasl.Mechanism, o ...stack.KafkaOption) *secured {
 	t.Helper()
 	s := &secured{name: stack.Name(t), cluster: stack.PrivateKafka(t, 1, append(o, stack.WithTLS())...)}
-	ca, err := os.ReadFile(s.cluster.Authority.File)
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(ca)
-	s.client, err = kgo.NewClient(kgo.SeedBrokers(s.cluster.Bootstrap()), kgo.SASL(by), kgo.DialTLSConfig(&tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}))
+	var err error
+	s.client, err = kgo.NewClient(kgo.SeedBrokers(s.cluster.Bootstrap()), kgo.SASL(by), tlsConfig(t, s.cluster.Authority.File, ""))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -217,10 +210,15 @@ func TestClientsThatAreGivenTokensOutliveThem(t *testing.T) {
 	life, quiet := lives()
 	idp := newIssuer(t, life)
 	s := newSecured(t, idp.mechanism(), stack.WithOAuthBearer(life/2))
-	token := func(context.Context) (kafka.Token, error) {
+	outlive(t, s, func(context.Context) (kafka.Token, error) {
 		value, expires := idp.token()
 		return kafka.Token{Value: value, Principal: "stepconnect", Expires: expires}, nil
-	}
+	}, life, quiet)
+}
+
+// outlive has each kind of client go on after a quiet time in which its tokens have ended several times.
+func outlive(t *testing.T, s *secured, token kafka.TokenFunc, life time.Duration, quiet int64) {
+	t.Helper()
 	props := map[string]string{
 		"bootstrap.servers": s.cluster.Bootstrap(), "security.protocol": "SASL_SSL", "sasl.mechanism": "OAUTHBEARER", "ssl.ca.location": s.cluster.Authority.File,
 	}

@@ -1,9 +1,12 @@
 package stack
 
 import (
+	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -107,23 +110,59 @@ func (c *KafkaCluster) Show(t testing.TB, by *Authority, until time.Time) {
 	if err := by.Issue(c.serverFile(), serverName, until); err != nil {
 		t.Fatal(err)
 	}
-	const key = "listener.name.client.ssl.keystore.location"
+	want, err := tls.LoadX509KeyPair(c.serverFile(), c.serverFile())
+	if err != nil {
+		t.Fatal(err)
+	}
 	for i := range c.Nodes {
 		client, err := kgo.NewClient(kgo.SeedBrokers(c.ports[3*i+1].addr()))
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer client.Close()
-		path := c.serverFile()
-		// The same path again makes a broker read the file again.
-		answers, err := kadm.NewClient(client).AlterBrokerConfigs(t.Context(), []kadm.AlterConfig{{Op: kadm.SetConfig, Name: key, Value: &path}}, int32(i+1))
-		for _, a := range answers {
-			err = errors.Join(err, a.Err)
-		}
-		if err != nil {
-			t.Fatalf("show another certificate: %v", err)
+		deadline := time.Now().Add(20 * time.Second)
+		for !bytes.Equal(c.shown(t, i), want.Certificate[0]) {
+			if time.Now().After(deadline) {
+				t.Fatalf("node %d does not show its new certificate", i+1)
+			}
+			if err := readAgain(t.Context(), kadm.NewClient(client), int32(i+1), c.serverFile()); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
+}
+
+// readAgain makes a broker read the file of its certificate: setting the same path again does that, once it was set at all.
+func readAgain(ctx context.Context, admin *kadm.Client, node int32, path string) error {
+	answers, err := admin.AlterBrokerConfigs(ctx, []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "listener.name.client.ssl.keystore.location", Value: &path}}, node)
+	for _, a := range answers {
+		err = errors.Join(err, a.Err)
+	}
+	if err != nil {
+		return fmt.Errorf("show another certificate: %w", err)
+	}
+	return nil
+}
+
+// shown is the certificate that a node shows now.
+func (c *KafkaCluster) shown(t testing.TB, node int) (der []byte) {
+	t.Helper()
+	seen := errors.New("seen")
+	conn, err := (&tls.Dialer{Config: &tls.Config{
+		InsecureSkipVerify: true, // it is looked at, and nothing is sent
+		MinVersion:         tls.VersionTLS12,
+		VerifyPeerCertificate: func(raw [][]byte, _ [][]*x509.Certificate) error {
+			der = raw[0]
+			return seen
+		},
+	}}).DialContext(t.Context(), "tcp", c.Nodes[node].Addr())
+	if conn != nil {
+		_ = conn.Close()
+	}
+	if !errors.Is(err, seen) {
+		t.Fatalf("node %d shows no certificate: %v", node+1, err)
+	}
+	return der
 }
 
 // serverName is in the brokers' certificates. A broker takes a new certificate only with the same name.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -102,6 +103,29 @@ func KafkaTool(t testing.TB, class string, args ...string) string {
 
 // ConsumerGroups is the class of kafka-consumer-groups.sh.
 const ConsumerGroups = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand"
+
+// Keytool gives the path of Java's keytool, which Debian's Java runtimes bring.
+func Keytool(t testing.TB) string {
+	t.Helper()
+	ctx, s := private(t)
+	java, err := s.java(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if tool := filepath.Join(filepath.Dir(java), "keytool"); exists(tool) {
+		return tool
+	}
+	tool, err := exec.LookPath("keytool")
+	if err != nil {
+		t.Fatal(&missingError{what: "keytool", command: "sudo apt-get install -y default-jre-headless"})
+	}
+	return tool
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
 
 // PrivateKafka starts a cluster of the test's own, of n nodes, each broker and controller. Its
 // nodes may be stopped, killed and paused. It ends with the test.
