@@ -118,26 +118,33 @@ func (s *watchedSource) awaitTopics(ctx context.Context, topics []string, log *s
 	if !ok {
 		return
 	}
+	s.every(ctx, missingInterval, func() {
+		now, err := source.Missing(ctx)
+		if err != nil {
+			return // the brokers are away, of which others tell
+		}
+		before := s.missing.Swap(&now)
+		if before == nil || len(*before) <= len(now) {
+			return
+		}
+		log.Info("a subscribed topic that did not exist is there now", "still_missing", now)
+		if err := source.Resubscribe(topics); err != nil {
+			log.Warn("the topics could not be subscribed anew", "error", err)
+		}
+	})
+}
+
+// every calls look again and again, until Close.
+func (s *watchedSource) every(ctx context.Context, interval time.Duration, look func()) {
 	s.watching.Go(func() {
-		tick := time.NewTicker(missingInterval)
+		tick := time.NewTicker(interval)
 		defer tick.Stop()
 		for {
 			select {
 			case <-ctx.Done():
 				return
 			case <-tick.C:
-			}
-			now, err := source.Missing(ctx)
-			if err != nil {
-				continue // the brokers are away, of which others tell
-			}
-			before := s.missing.Swap(&now)
-			if before == nil || len(*before) <= len(now) {
-				continue
-			}
-			log.Info("a subscribed topic that did not exist is there now", "still_missing", now)
-			if err := source.Resubscribe(topics); err != nil {
-				log.Warn("the topics could not be subscribed anew", "error", err)
+				look()
 			}
 		}
 	})
@@ -145,22 +152,9 @@ func (s *watchedSource) awaitTopics(ctx context.Context, topics []string, log *s
 
 // lookForRemade looks again and again, until Close, for topics that were made anew.
 func (s *watchedSource) lookForRemade(ctx context.Context) {
-	source, ok := s.Source.(remade)
-	if !ok {
-		return
+	if source, ok := s.Source.(remade); ok {
+		s.every(ctx, remadeInterval, func() { _ = source.LookForRemade(ctx) }) // of brokers that are away others tell
 	}
-	s.watching.Go(func() {
-		tick := time.NewTicker(remadeInterval)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-				_ = source.LookForRemade(ctx) // brokers that are away are told of by others
-			}
-		}
-	})
 }
 
 // Poll implements task.Source.
@@ -199,27 +193,18 @@ func (s *watchedSource) watch(ctx context.Context, c Cluster, match func(string)
 	if !ok {
 		return
 	}
-	s.watching.Go(func() {
-		tick := time.NewTicker(patternInterval)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
+	s.every(ctx, patternInterval, func() {
+		now, err := matching(ctx, c, match)
+		if err == nil && !slices.Equal(now, topics) {
+			log.Info("topics that match topics.regex have changed", "topics", now)
+			part.subscribe(now) // before the rebalance that this brings
+			if err = sub.Resubscribe(now); err == nil {
+				topics = now
+				s.noMatch.Store(len(now) == 0)
 			}
-			now, err := matching(ctx, c, match)
-			if err == nil && !slices.Equal(now, topics) {
-				log.Info("topics that match topics.regex have changed", "topics", now)
-				part.subscribe(now) // before the rebalance that this brings
-				if err = sub.Resubscribe(now); err == nil {
-					topics = now
-					s.noMatch.Store(len(now) == 0)
-				}
-			}
-			if err != nil && ctx.Err() == nil {
-				log.Warn("topics.regex could not be matched with the cluster's topics; trying again", "in", patternInterval, "error", err)
-			}
+		}
+		if err != nil && ctx.Err() == nil {
+			log.Warn("topics.regex could not be matched with the cluster's topics; trying again", "in", patternInterval, "error", err)
 		}
 	})
 }
