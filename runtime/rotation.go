@@ -32,14 +32,7 @@ func (inc *incarnation) watchValues(ttl time.Duration, b *blueprint) {
 // whose values have changed. Kafka Connect restarts at every expiry, whatever the value; here a task that would run
 // on the same values goes on.
 func (w *Worker) watchValues(ctx context.Context) {
-	tick := time.NewTicker(rotationInterval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	for range every(ctx, rotationInterval) {
 		w.mu.Lock()
 		running := slices.Collect(maps.Values(w.running))
 		w.mu.Unlock()

@@ -137,15 +137,8 @@ func (s *watchedSource) awaitTopics(ctx context.Context, topics []string, log *s
 // every calls look again and again, until Close.
 func (s *watchedSource) every(ctx context.Context, interval time.Duration, look func()) {
 	s.watching.Go(func() {
-		tick := time.NewTicker(interval)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-				look()
-			}
+		for range every(ctx, interval) {
+			look()
 		}
 	})
 }

@@ -301,15 +301,8 @@ func (w *Worker) shutdown(ctx context.Context) {
 
 // watch asks the running tasks, again and again, whether something keeps them.
 func (w *Worker) watch(ctx context.Context) {
-	tick := time.NewTicker(watchInterval)
-	defer tick.Stop()
 	var before, now map[*incarnation]bool // those with something to warn of
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	for range every(ctx, watchInterval) {
 		before, now = now, map[*incarnation]bool{}
 		w.mu.Lock()
 		running := slices.Collect(maps.Values(w.running))

@@ -55,11 +55,14 @@ func Plugin() connector.ConverterPlugin {
 		if err != nil {
 			return nil, err
 		}
-		c := &converter{registry: r, isKey: isKey, header: headerValueSchema, release: release}
+		name := headerValueSchema
 		if isKey {
-			c.header = headerKeySchema
+			name = headerKeySchema
 		}
-		return c, nil
+		return &Converter[schemaID]{Programs: r.Programs, IsKey: isKey, Release: release,
+			Frame: func(headers []connector.RawHeader, data []byte) (schemaID, []byte, error) {
+				return frame(headers, name, data)
+			}}, nil
 	}
 	return connector.ConverterPlugin{
 		Info: connector.Info{

@@ -216,7 +216,7 @@ func TestAnUnknownSchemaIsRejectedAndAskedForAgainOnlyLater(t *testing.T) {
 	cfg := map[string]string{keyURL: s.URL}
 	c := open(t, cfg)
 	now := time.Now()
-	c.(*converter).registry.now = func() time.Time { return now }
+	c.(*Converter[schemaID]).Programs.now = func() time.Time { return now }
 	for range 3 {
 		_, err := c.Convert(t.Context(), "t", nil, framed(9, 4))
 		wantClass(t, err, connector.ClassRejected, "schema id 9", s.URL, "40403")
@@ -525,7 +525,7 @@ func TestTheCacheHoldsNoMoreThanItsSize(t *testing.T) {
 	for id := range uint32(10) {
 		s.put(fmt.Sprintf("/schemas/ids/%d", id), `"long"`)
 		toJSON(t, c, framed(id, 4))
-		if n := len(*c.(*converter).registry.known.Load()); n > 3 {
+		if n := len(*c.(*Converter[schemaID]).Programs.known.Load()); n > 3 {
 			t.Fatalf("%d entries", n)
 		}
 	}

@@ -110,17 +110,6 @@ const (
 	headerOldKey = "__debezium.oldkey"
 )
 
-// OtherKey gives the key at the other end of a key change, as the header's value; null when r
-// is no part of one.
-func OtherKey(r *connector.Record) connector.Value {
-	for i := range r.Headers {
-		if keyChangeOf(r.Headers[i].Key) != NoKeyChange {
-			return r.Headers[i].Value
-		}
-	}
-	return connector.Value{}
-}
-
 func keyChangeOf(header string) KeyChange {
 	switch header {
 	case headerNewKey:

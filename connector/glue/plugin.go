@@ -49,7 +49,8 @@ func plugin(wait time.Duration) connector.ConverterPlugin {
 			if err != nil {
 				return nil, err
 			}
-			return &converter{registry: r, isKey: isKey, release: release}, nil
+			return &avro.Converter[schemaVersion]{Programs: r.Programs, IsKey: isKey, Release: release,
+				Frame: func(_ []connector.RawHeader, data []byte) (schemaVersion, []byte, error) { return frame(data) }}, nil
 		},
 	}
 }
