@@ -329,34 +329,6 @@ func (s *Source) Ends(ctx context.Context, parts []task.Partition) (map[task.Par
 	return listOffsets(ctx, s.admin, parts, ck.LatestOffsetSpec, ck.IsolationLevelReadCommitted)
 }
 
-// Lag is how far reading is behind the end of one partition.
-type Lag struct {
-	task.Partition
-	Position int64 // the next offset that Poll will give
-	High     int64 // the high watermark that came with the latest fetch; -1 before the first
-}
-
-// Lag gives what the client knows without asking a broker, for the partitions that are read.
-func (s *Source) Lag() ([]Lag, error) {
-	if err := s.calls.enter(); err != nil {
-		return nil, err
-	}
-	defer s.calls.leave()
-	positions, err := s.positions()
-	if err != nil {
-		return nil, err
-	}
-	lags := make([]Lag, 0, len(positions))
-	for _, p := range positions {
-		_, high, err := s.c.GetWatermarkOffsets(p.Topic, p.ID)
-		if err != nil || high < 0 {
-			high = -1
-		}
-		lags = append(lags, Lag{Partition: p.Partition, Position: p.Offset, High: high})
-	}
-	return lags, nil
-}
-
 // positions gives the next offset of each partition that is read, by topic and number.
 func (s *Source) positions() ([]task.Position, error) {
 	s.mu.Lock()

@@ -262,8 +262,8 @@ func TestAPausedPartitionIsNotFetchedAndAnAssignmentResumesIt(t *testing.T) {
 	if got := poll(t, s, func(got []task.Message) bool { return len(got) > 0 }); got[0].ID != 0 {
 		t.Fatalf("got %+v", got)
 	}
-	lags, err := s.Lag()
-	if d := cmp.Diff([]Lag{{task.Partition{Topic: "pedidos"}, 1, 1}, {task.Partition{Topic: "pedidos", ID: 1}, 1, 1}}, lags); d != "" || err != nil {
+	at, err := s.positions()
+	if d := cmp.Diff([]task.Position{{Partition: task.Partition{Topic: "pedidos"}, Offset: 1}, {Partition: task.Partition{Topic: "pedidos", ID: 1}, Offset: 1}}, at); d != "" || err != nil {
 		t.Errorf("%v %s", err, d)
 	}
 	if err := s.Pause(paused); err != nil {
@@ -370,9 +370,9 @@ func TestStartWithoutACommittedOffset(t *testing.T) {
 				return
 			}
 			poll(t, s, func([]task.Message) bool { return g.holds() == 1 })
-			lags, err := s.Lag()
-			if err != nil || len(lags) != 1 || lags[0].Position != tc.first {
-				t.Errorf("%+v, %v", lags, err)
+			at, err := s.positions()
+			if err != nil || len(at) != 1 || at[0].Offset != tc.first {
+				t.Errorf("%+v, %v", at, err)
 			}
 		})
 	}
@@ -410,8 +410,8 @@ func TestAnOffsetOutsideTheLogIsAnErrorWithTheRange(t *testing.T) {
 		s := open(t, member(c, "group.id", "start"), g, "pedidos")
 		want(pollError(t, s), 1, 2, 4)
 		poll(t, s, func([]task.Message) bool {
-			lags, err := s.Lag()
-			return err == nil && len(lags) == 2 && lags[1].Position == 1
+			at, err := s.positions()
+			return err == nil && len(at) == 2 && at[1].Offset == 1
 		})
 	})
 	t.Run("past the end", func(t *testing.T) {
