@@ -60,6 +60,8 @@ type ClusterOptions struct {
 	NonceAt func(ctx context.Context, url string) (string, error)
 	// Ask gets a path of another worker's REST API, on behalf of the request that ctx belongs to.
 	Ask func(ctx context.Context, url, path string, into any) error
+	// GroupMembers counts the members of a consumer group on the workers' own Kafka cluster.
+	GroupMembers func(ctx context.Context, group string) (int, error)
 	// Session is how long a worker may be silent. Delay is how long the tasks of one that left wait for it.
 	Session, Delay time.Duration
 }

@@ -201,6 +201,9 @@ func (c *council) join(name string, settings ...string) *citizen {
 			Membership: w.seat, PlanLog: c.plans, PlanTopic: "plans", ConfigTopic: "config", StatusTopic: "status", Group: raw["group.id"],
 			URL: w.seat.url, Nonce: w.seat.nonce, Session: 10 * time.Second, Delay: cfg.Values.Duration("scheduled.rebalance.max.delay.ms"),
 			NonceAt: c.nonceAt, Ask: c.ask,
+			GroupMembers: func(ctx context.Context, group string) (int, error) {
+				return cluster{b: c.broker}.GroupMembers(ctx, group)
+			},
 		},
 	})
 	c.mu.Lock()

@@ -33,8 +33,9 @@ type Herder struct {
 	readers sync.WaitGroup
 	started time.Time
 
-	applying sync.Mutex // guards desired, and the order in which the worker is told
-	desired  Desired    // what the worker was told last
+	applying sync.Mutex  // guards the fields below, and the order in which the worker is told
+	desired  Desired     // what the worker was told last
+	kept     *Assignment // what this worker goes on with while others take over from it; nil at all other times
 }
 
 // HerderOptions is what a Herder runs on.
@@ -79,9 +80,9 @@ func NewHerder(o HerderOptions) *Herder {
 // Worker is the worker that the herder directs.
 func (h *Herder) Worker() *Worker { return h.worker }
 
-// Run reads the logs and runs the worker until ctx ends and everything has stopped: tasks first, then the
-// membership, so that the others take over what has ended, then the reading. An error of a log or of the
-// membership ends it too.
+// Run reads the logs and runs the worker until ctx ends and everything has stopped: the membership first, so that the
+// others have taken over when the tasks end (handOver), then the tasks, then the reading. An error of a log or of the
+// membership ends it too, tasks first.
 func (h *Herder) Run(ctx context.Context) error {
 	running, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -105,12 +106,18 @@ func (h *Herder) Run(ctx context.Context) error {
 		membership.Go(func() { fail(h.join(member)) })
 		membership.Go(func() { h.lead(member) })
 	}
-	err := h.worker.Run(running)
+	working, stopWorking := context.WithCancel(reading)
+	defer stopWorking()
+	h.readers.Go(func() {
+		<-running.Done()
+		if h.cluster != nil && errors.Is(context.Cause(running), context.Canceled) {
+			h.handOver(reading, func() { leave(); membership.Wait() })
+		}
+		stopWorking()
+	})
+	err := h.worker.Run(working)
 	leave()
 	membership.Wait()
-	if h.cluster != nil && errors.Is(context.Cause(running), context.Canceled) {
-		h.handedOver(reading)
-	}
 	stopReading()
 	h.readers.Wait()
 	if cause := context.Cause(running); cause != nil && !errors.Is(cause, context.Canceled) && ctx.Err() == nil {
@@ -242,9 +249,13 @@ func (h *Herder) apply() {
 	if plan.Config > config {
 		return // the plan is of a state that this worker has yet to read
 	}
-	d := desire(s, plan.Assignment, h.opts.WorkerID)
-	if !h.view.isCaughtUp() {
-		d.withoutLetters() // how far an operation has come stands in the status log
+	follow := plan.Assignment
+	if h.kept != nil {
+		follow, plan.Generation = *h.kept, h.desired.Generation
+	}
+	d := desire(s, follow, h.opts.WorkerID)
+	if !h.view.isCaughtUp() || h.kept != nil {
+		d.withoutLetters() // how far an operation has come stands in the status log, or it is another's by now
 	}
 	d.Version, d.Generation = h.desired.Version+1, plan.Generation
 	h.desired = d

@@ -18,8 +18,6 @@ const (
 	groupInterval = 500 * time.Millisecond
 	// takeOverWait bounds one attempt to read to the end after taking office.
 	takeOverWait = 10 * time.Second
-	// handOverWait bounds how long a worker that leaves waits for the plan without it.
-	handOverWait = 10 * time.Second
 	// publishWait bounds how long the answer to a write waits for the statuses that follow from it. A worker that
 	// has just died publishes nothing, and the write holds anyhow.
 	publishWait = 3 * time.Second
@@ -307,21 +305,6 @@ func (h *Herder) planChanged(entries []store.Entry) {
 	h.apply()
 	p := h.view.getPlan()
 	h.opts.Metrics.Worker.Follows(metric.Cluster{LeaderURL: p.Members[p.Leader], Generation: p.Generation})
-}
-
-// handedOver waits, not for ever, until the others have a plan without this worker.
-func (h *Herder) handedOver(ctx context.Context) {
-	p := h.view.getPlan()
-	_, member := p.Members[h.opts.WorkerID]
-	if !member || len(p.Members) < 2 {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, handOverWait)
-	defer cancel()
-	err := h.view.await(ctx, func() bool { _, in := h.view.plan.Members[h.opts.WorkerID]; return !in })
-	if err != nil {
-		h.log.Warn("the other workers have not planned without this one yet")
-	}
 }
 
 // join finds out whether this worker may be a member of the group, waits for what an earlier process of it may have left

@@ -288,6 +288,10 @@ func (w *Worker) shutdown(ctx context.Context) {
 	}
 	w.take()
 	for _, s := range w.slots {
+		if !s.wanted {
+			w.leave(s) // another one speaks for it
+			continue
+		}
 		st := w.status("UNASSIGNED", s.generation)
 		st.Version = s.version
 		w.statuses.say(store.TaskStatusEntry(store.TaskKey(s.id), st))
