@@ -42,7 +42,8 @@ func (s *shelf) keep(draft *prepared) *prepared {
 	if p == nil {
 		p = &prepared{literal: make([]byte, 0, steps*shelfStep)}
 	}
-	literal := append(p.literal, draft.literal...)
+	literal := p.literal
+	literal = append(literal, draft.literal...)
 	*p = *draft
 	p.literal = literal
 	return p
