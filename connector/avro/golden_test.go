@@ -4,8 +4,7 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"encoding/pem"
-	"io"
-	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -27,7 +26,7 @@ func TestGolden(t *testing.T) {
 	plain, secure := newServer(t), &server{}
 	secure.Server = httptest.NewUnstartedServer(secure)
 	secure.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert}
-	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+	secure.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	secure.StartTLS()
 	t.Cleanup(secure.Close)
 	names := identities(t, secure.TLS.Certificates[0])
