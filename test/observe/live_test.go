@@ -26,8 +26,8 @@ import (
 	"github.com/stepconnect/stepconnect/test/worker"
 )
 
-// live is a distributed worker under load on the embedded stack.
-func live(t *testing.T) *worker.Process {
+// live is a distributed worker, with this in its environment too, on the embedded stack.
+func live(t *testing.T, env ...string) (*worker.Process, *embedded.Stack) {
 	t.Helper()
 	var topics []broker.Topic
 	for _, name := range consorcio.Topics() {
@@ -45,11 +45,11 @@ func live(t *testing.T) *worker.Process {
 		props[role+".converter"] = "io.confluent.connect.avro.AvroConverter"
 		props[role+".converter.schema.registry.url"] = s.Registry.URL()
 	}
-	p := worker.Start(t, props)
+	p := worker.StartOf(t, "./cmd/stepconnect", env, props)
 	config := map[string]string{
 		"connector.class": "StepFunctionsSink", "tasks.max": "2", "topics": strings.Join(consorcio.Topics(), ","), "batch.max.records": "20",
 		"domains": "clientes,pedidos,produtos", "aws.region": "sa-east-1", "aws.endpoint": s.States.URL(),
-		"errors.tolerance": "all", "errors.deadletterqueue.topic.name": "dlq", "errors.deadletterqueue.topic.replication.factor": "1",
+		"errors.tolerance": "all", "errors.log.enable": "true", "errors.deadletterqueue.topic.name": "dlq", "errors.deadletterqueue.topic.replication.factor": "1",
 		"transforms": "copy", "transforms.copy.type": "org.apache.kafka.connect.transforms.InsertHeader", "transforms.copy.header": "h", "transforms.copy.value.literal": "v",
 	}
 	for _, m := range s.States.Machines() {
@@ -63,12 +63,11 @@ func live(t *testing.T) *worker.Process {
 	if res, err := p.Do(t.Context(), http.MethodPut, "/connectors/consorcio/config", string(body)); err != nil || res.StatusCode != http.StatusCreated {
 		t.Fatalf("create the connector: %v, %d %s", err, res.StatusCode, res.Body)
 	}
-	load(t, s)
-	return p
+	return p, s
 }
 
-// load lets the company work until the test ends.
-func load(t *testing.T, s *embedded.Stack) {
+// source is a company with a producer of its events.
+func source(t *testing.T, s *embedded.Stack) (*consorcio.Company, *broker.Producer) {
 	t.Helper()
 	company, err := consorcio.New(1, func(subject, schema string) (int, error) {
 		r, err := s.Registry.Register(subject, registry.Schema{Text: schema})
@@ -81,6 +80,13 @@ func load(t *testing.T, s *embedded.Stack) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return company, producer
+}
+
+// load lets the company work until the test ends.
+func load(t *testing.T, s *embedded.Stack) {
+	t.Helper()
+	company, producer := source(t, s)
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() {
@@ -130,7 +136,8 @@ func exceptions(t *testing.T) map[string]bool {
 
 func TestALiveWorkerFillsEveryPanelAndNamesItsMetricsWell(t *testing.T) {
 	promtool := stack.Promtool(t)
-	p := live(t)
+	p, s := live(t)
+	load(t, s)
 	target, err := url.Parse(p.URL)
 	if err != nil {
 		t.Fatal(err)
