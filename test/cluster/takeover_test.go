@@ -15,9 +15,10 @@ import (
 	"github.com/stepconnect/stepconnect/test/worker"
 )
 
-// TestTheTopicsOfAJVMConnectClusterAreTakenOver lets Apache Kafka Connect make connectors and read, stops it, and starts a
-// worker of ours with the same group and topics: connectors, what they should do, and offsets are the same.
-func TestTheTopicsOfAJVMConnectClusterAreTakenOver(t *testing.T) {
+// TestTheTopicsOfAJVMConnectClusterAreTakenOverAndGivenBack lets Apache Kafka Connect make connectors and read, stops it, and
+// starts a worker of ours with the same group and topics, stops that, and starts Kafka Connect again: connectors, what they
+// should do, and offsets are the same each time.
+func TestTheTopicsOfAJVMConnectClusterAreTakenOverAndGivenBack(t *testing.T) {
 	t.Parallel()
 	bootstrap, group := stack.Kafka(t), stack.Name(t)
 	c := &cluster{t: t, bootstrap: bootstrap, group: group}
@@ -93,6 +94,34 @@ func TestTheTopicsOfAJVMConnectClusterAreTakenOver(t *testing.T) {
 	if got := len(lines(file["deleted"])); got != 100 {
 		t.Errorf("the deleted connector has delivered %d lines, want 100", got)
 	}
+
+	file["ours"] = filepath.Join(t.TempDir(), "out.txt")
+	c.do(w, "PUT", path("ours")+"/config", fmt.Sprintf(`{"connector.class":"FileStreamSink","tasks.max":"2","topics":%q,"file":%q}`, topic, file["ours"]), 201)
+	once("ours", 200)
+	c.do(w, "PUT", path("paused")+"/pause", "", 202)
+	c.do(w, "DELETE", path("stopped"), "", 204)
+	if err := w.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Ended(t, 30*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	c.produce(topic, 2, 200, 100)
+
+	if err := jvm.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	once("runs", 300)
+	once("ours", 300)
+	worker.Eventually(t, 30*time.Second, "Kafka Connect does what ours was told", func() bool {
+		return state(jvm.Addr(), "runs") == "RUNNING" && state(jvm.Addr(), "ours") == "RUNNING" && state(jvm.Addr(), "paused") == "PAUSED"
+	})
+	ask(t, 404, "GET", jvm.Addr()+path("stopped"), "")
+	if got := len(lines(file["paused"])); got != 200 {
+		t.Errorf("the paused connector has delivered %d lines, want 200", got)
+	}
+	ask(t, 202, "PUT", jvm.Addr()+path("paused")+"/resume", "")
+	once("paused", 300)
 }
 
 // ask calls a REST API and demands a status.
