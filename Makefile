@@ -91,8 +91,8 @@ vuln: $(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION) $(TOOLS)/indexdb-$(VULNDB_VERS
 
 # Only runtime/kafka needs librdkafka, and cmd which links it (docs/DESIGN.md §3); the bare loop of the benchmark does, too.
 .PHONY: purego
-purego: ## build all but runtime/kafka, cmd and the bare loop without cgo
-	CGO_ENABLED=0 go build $$(go list -f '{{if .GoFiles}}{{.ImportPath}}{{end}}' ./... | grep -vE '^$(MODULE)/(cmd/.*|runtime/kafka(/.*)?|test/bench/cmd/bare)$$')
+purego: ## build all but runtime/kafka and the commands that link it without cgo
+	CGO_ENABLED=0 go build $$(go list -f '{{if .GoFiles}}{{.ImportPath}}{{end}}' ./... | grep -vE '^$(MODULE)/(cmd/.*|runtime/kafka(/.*)?|test/(bench/cmd/bare|chaos/cmd/worker))$$')
 
 ## BENCH chooses benchmarks, BENCH_COUNT how often each is run (6 for benchstat).
 BENCH ?= .
