@@ -89,7 +89,8 @@ race: ## unit, property and embedded tests under the race detector
 vuln: $(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION) $(TOOLS)/indexdb-$(VULNDB_VERSION) ## look for known vulnerabilities in what is called
 	test/tools/vuln.sh $^ $(VULNDB_VERSION)
 
-# Only runtime/kafka needs librdkafka, and cmd which links it (docs/DESIGN.md §3); the bare loop of the benchmark does, too.
+# Only runtime/kafka needs librdkafka, and cmd which links it (docs/DESIGN.md §3); so do two commands of the tests: the bare loop of the
+# benchmark and the worker of the chaos tests whose DNS fails.
 .PHONY: purego
 purego: ## build all but runtime/kafka and the commands that link it without cgo
 	CGO_ENABLED=0 go build $$(go list -f '{{if .GoFiles}}{{.ImportPath}}{{end}}' ./... | grep -vE '^$(MODULE)/(cmd/.*|runtime/kafka(/.*)?|test/(bench/cmd/bare|chaos/cmd/worker))$$')
