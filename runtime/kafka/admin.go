@@ -159,7 +159,8 @@ func ask[T any](ctx context.Context, a *Admin, what string, call func(ctx contex
 }
 
 // once is one attempt. The library keeps to the coordinator of a group that it has found once, whatever that
-// answers (librdkafka 2.15): after a broker's restart it would ask the wrong one for ever. A new client looks again.
+// answers (librdkafka 2.15): after a broker's restart it would ask the wrong one for ever, or one that never answers. A new
+// client looks again.
 func once[T any](ctx context.Context, a *Admin, call func(ctx context.Context, c *ck.AdminClient) (T, error)) (v T, err error) {
 	h := a.use()
 	defer h.calls.Done()
@@ -168,7 +169,7 @@ func once[T any](ctx context.Context, a *Admin, call func(ctx context.Context, c
 			return v, err
 		}
 	}
-	if v, err = call(ctx, h.c); codeOf(err) == ck.ErrNotCoordinator {
+	if v, err = call(ctx, h.c); codeOf(err) == ck.ErrNotCoordinator || errors.Is(err, context.DeadlineExceeded) {
 		err = errors.Join(err, a.replace(h))
 	}
 	return v, err

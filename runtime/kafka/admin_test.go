@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -289,6 +290,29 @@ func BenchmarkPoll(b *testing.B) {
 }
 
 // A group's coordinator moves when its broker restarts; see once.
+func TestAdminAsksAnewWhatIsNotAnswered(t *testing.T) {
+	t.Parallel()
+	c := cluster(t)
+	a := admin(t, client(c))
+	release := make(chan struct{})
+	defer close(release)
+	var asked atomic.Int32
+	c.ControlKey(int16(kmsg.DescribeGroups), func(kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		if asked.Add(1) == 1 {
+			c.SleepControl(func() { <-release })
+		}
+		return nil, nil, false
+	})
+	began := time.Now()
+	if g := must[Group](t)(a.DescribeGroup(t.Context(), "g")); g.State != "Dead" {
+		t.Errorf("%+v", g)
+	}
+	if n := asked.Load(); n < 2 || time.Since(began) > adminTimeout-describeWait {
+		t.Errorf("asked %d times, answered after %v", n, time.Since(began))
+	}
+}
+
 func TestAdminFollowsAGroupToItsNewCoordinator(t *testing.T) {
 	c := cluster(t, kfake.NumBrokers(3), kfake.SeedTopics(1, "t"))
 	a := admin(t, client(c))

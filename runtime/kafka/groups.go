@@ -2,8 +2,10 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	ck "github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	"github.com/stepconnect/stepconnect/runtime/task"
@@ -23,8 +25,24 @@ type Member struct {
 	Partitions                     []task.Partition
 }
 
+// describeWait bounds one attempt of DescribeGroup: leaders plan by its answer, and some are lost when brokers come and go.
+const describeWait = 5 * time.Second
+
 // DescribeGroup gives a group's state and members. A group that does not exist is Dead and has none.
 func (a *Admin) DescribeGroup(ctx context.Context, group string) (Group, error) {
+	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
+	defer cancel()
+	for {
+		attempt, stop := context.WithTimeout(ctx, describeWait)
+		g, err := a.describe(attempt, group)
+		stop()
+		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+			return g, err
+		}
+	}
+}
+
+func (a *Admin) describe(ctx context.Context, group string) (Group, error) {
 	return ask(ctx, a, "describe group "+group, func(ctx context.Context, c *ck.AdminClient) (Group, error) {
 		res, err := c.DescribeConsumerGroups(ctx, []string{group})
 		if err != nil {
