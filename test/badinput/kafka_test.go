@@ -30,8 +30,8 @@ func TestARecordIsNotSettledBeforeItsDeadLetterIsWritten(t *testing.T) {
 		t.Run(q.name, func(t *testing.T) {
 			t.Parallel()
 			x := newTrial(t, withDLQ(t, q.tolerance))
-			x.config["producer.override.delivery.timeout.ms"] = "1000"
-			x.config["producer.override.request.timeout.ms"] = "500"
+			x.config["producer.override.delivery.timeout.ms"] = "5000" // long enough for a slow answer: a copy that only seems lost is written again
+			x.config["producer.override.request.timeout.ms"] = "5000"
 			b := badRecords()[0]
 			records := spoiled(x, b)
 			x.createTopic(dlqOf(t))
