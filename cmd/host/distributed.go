@@ -159,10 +159,7 @@ func openInternals(ctx context.Context, cfg *runtime.WorkerConfig, o *runtime.Cl
 		return i, err
 	}
 	o.Membership, o.PlanLog = membership{m, i.admin, o.Group}, i.plan
-	o.GroupMembers = func(ctx context.Context, group string) (int, error) {
-		g, err := i.admin.DescribeGroup(ctx, group)
-		return len(g.Members), err
-	}
+	o.GroupMembers = cluster{i.admin}.GroupMembers
 	return i, nil
 }
 
