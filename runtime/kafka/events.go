@@ -52,7 +52,7 @@ func (s *Source) trouble(ctx context.Context, e ck.Error) error {
 	case code == ck.ErrAutoOffsetReset || code == ck.ErrOffsetOutOfRange || code == ck.ErrLogTruncation:
 		return s.outOfRange(ctx, e)
 	case code == ck.ErrAuthentication && rejectedCredentials(e):
-		return fmt.Errorf("the cluster refused the credentials (%s): %w", s.set.explain(), e)
+		return s.rejected(ctx, e)
 	case unauthorized(code):
 		return fmt.Errorf("the cluster refused group %s (%s): %w", group, s.set.explain(), e)
 	case code == ck.ErrInconsistentGroupProtocol:
@@ -68,6 +68,36 @@ func (s *Source) trouble(ctx context.Context, e ck.Error) error {
 	default:
 		s.note(code, s.hint(e))
 	}
+	return nil
+}
+
+// tokenPatience is for how long brokers may refuse SASL OAUTHBEARER tokens before that ends Poll. A token may end before the
+// broker looks at it, when the process or its machine was halted; the client logs in with the next one within
+// reconnect.backoff.max.ms (10 s).
+const tokenPatience = 30 * time.Second
+
+// rejected ends Poll for credentials that the cluster does not accept: passwords at once, tokens when newer ones are refused too.
+func (s *Source) rejected(ctx context.Context, e ck.Error) error {
+	err := fmt.Errorf("the cluster refused the credentials (%s): %w", s.set.explain(), e)
+	if s.set["sasl.mechanism"] != "OAUTHBEARER" {
+		return err
+	}
+	now := time.Now()
+	s.mu.Lock()
+	if s.tokenRefused.IsZero() {
+		s.tokenRefused = now
+	}
+	lasted := now.Sub(s.tokenRefused)
+	s.mu.Unlock()
+	if lasted >= tokenPatience {
+		return err
+	}
+	if s.token != nil {
+		if _, failed := giveToken(ctx, s.token, s.c); failed != nil {
+			err = failed
+		}
+	}
+	s.note(ck.ErrAuthentication, err)
 	return nil
 }
 
@@ -189,7 +219,7 @@ func (s *Source) Missing(ctx context.Context) ([]string, error) {
 func (s *Source) well() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.problem = Problem{}
+	s.problem, s.tokenRefused = Problem{}, time.Time{}
 }
 
 // Problem gives the latest trouble since the last message, assignment or confirmed commit: brokers

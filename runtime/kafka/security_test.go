@@ -250,3 +250,30 @@ func TestMSKTokensAreSignedForTheCluster(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestARefusedTokenEndsPollOnlyWhenNewerOnesAreRefusedToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		refusal := ck.NewError(ck.ErrAuthentication, `SASL authentication error: {"status":"invalid_token"}`, false)
+		open := func(mechanism string) *Source {
+			return &Source{set: settings{"sasl.mechanism": mechanism}, log: orDiscard(nil), logged: map[ck.ErrorCode]time.Time{}}
+		}
+		s := open("OAUTHBEARER")
+		for range 3 {
+			if err := s.trouble(t.Context(), refusal); err != nil || s.Trouble() == nil {
+				t.Fatalf("%v ends Poll and %v waits, want a wait for the next token", err, s.Trouble())
+			}
+			time.Sleep(tokenPatience / 3)
+		}
+		s.well()
+		if err := s.trouble(t.Context(), refusal); err != nil {
+			t.Fatalf("%v after a sign of life, want a wait for the next token", err)
+		}
+		time.Sleep(tokenPatience)
+		if err := s.trouble(t.Context(), refusal); err == nil || !strings.Contains(err.Error(), "invalid_token") {
+			t.Errorf("error %v after %s, want the refusal", err, tokenPatience)
+		}
+		if err := open("SCRAM-SHA-512").trouble(t.Context(), refusal); err == nil {
+			t.Error("a password is refused, and Poll goes on")
+		}
+	})
+}

@@ -80,8 +80,10 @@ type Source struct {
 	parts   map[task.Partition]holding
 	losses  int // how often an assignment was lost
 	problem Problem
-	missing map[string]bool   // topics that do not exist
-	remade  map[string]string // ids of topics that were made anew and that the next Poll takes anew
+	// tokenRefused is when brokers began to refuse tokens, since the last sign of life.
+	tokenRefused time.Time
+	missing      map[string]bool   // topics that do not exist
+	remade       map[string]string // ids of topics that were made anew and that the next Poll takes anew
 }
 
 // holding is a partition that the group gave to this member.
@@ -177,7 +179,7 @@ func sourceSettings(cfg SourceConfig) (settings, error) {
 
 // Poll appends up to limit messages to dst; see task.Source. Of the client's errors these end it:
 // a fatal one (a fenced group.instance.id, an unsupported protocol), refused authorization and
-// refused credentials, an offset out of range (*task.OutOfRangeError, once per partition), and a
+// refused credentials (tokens when that lasts), an offset out of range (*task.OutOfRangeError, once per partition), and a
 // rebalance that could not be served. Brokers that are down or restart, and topics that do not
 // exist, are no error: see Problem.
 func (s *Source) Poll(ctx context.Context, dst []task.Message, limit int) ([]task.Message, error) {

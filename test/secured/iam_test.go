@@ -64,7 +64,7 @@ func TestClientsThatSignTokensOutliveThem(t *testing.T) {
 	t.Parallel()
 	life, quiet := lives()
 	s := newSecured(t, signed(life), stack.WithIAM(tokens(life), life/2))
-	outlive(t, s, sign(life), life, quiet)
+	outlive(t, s, sign(life), sign(life), life, quiet)
 }
 
 // TestATokenOfAnotherSecretIsRefused shows that the broker's check of the tests above bites.

@@ -210,14 +210,25 @@ func TestClientsThatAreGivenTokensOutliveThem(t *testing.T) {
 	life, quiet := lives()
 	idp := newIssuer(t, life)
 	s := newSecured(t, idp.mechanism(), stack.WithOAuthBearer(life/2))
-	outlive(t, s, func(context.Context) (kafka.Token, error) {
-		value, expires := idp.token()
-		return kafka.Token{Value: value, Principal: "stepconnect", Expires: expires}, nil
+	of := func(by *issuer) kafka.TokenFunc {
+		return func(context.Context) (kafka.Token, error) {
+			value, _ := by.token()
+			return kafka.Token{Value: value, Principal: "stepconnect", Expires: time.Now().Add(life)}, nil
+		}
+	}
+	token := of(idp)
+	// The consumer's first token has ended before it is shown, as after a halt.
+	next := of(&issuer{life: -time.Minute})
+	outlive(t, s, token, func(ctx context.Context) (kafka.Token, error) {
+		now := next
+		next = token
+		return now(ctx)
 	}, life, quiet)
 }
 
-// outlive has each kind of client go on after a quiet time in which its tokens have ended several times.
-func outlive(t *testing.T, s *secured, token kafka.TokenFunc, life time.Duration, quiet int64) {
+// outlive has each kind of client go on after a quiet time in which its tokens have ended several times. The consumer gets its
+// tokens from first.
+func outlive(t *testing.T, s *secured, token, first kafka.TokenFunc, life time.Duration, quiet int64) {
 	t.Helper()
 	props := map[string]string{
 		"bootstrap.servers": s.cluster.Bootstrap(), "security.protocol": "SASL_SSL", "sasl.mechanism": "OAUTHBEARER", "ssl.ca.location": s.cluster.Authority.File,
@@ -235,7 +246,7 @@ func outlive(t *testing.T, s *secured, token kafka.TokenFunc, life time.Duration
 	group := maps.Clone(props)
 	group["group.id"] = s.name
 	g := &reader{}
-	source, err := kafka.OpenSource(t.Context(), kafka.SourceConfig{Properties: group, Topics: []string{s.name}, Group: g, Token: token})
+	source, err := kafka.OpenSource(t.Context(), kafka.SourceConfig{Properties: group, Topics: []string{s.name}, Group: g, Token: first})
 	if err != nil {
 		t.Fatal(err)
 	}
