@@ -14,8 +14,10 @@ func TestATaskIsRestartedWhenASecretThatItRunsOnChanges(t *testing.T) {
 		t.Run(reload, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				dir := t.TempDir()
-				rotate := func(secret string) {
-					must(t, os.WriteFile(filepath.Join(dir, "password"), []byte(secret), 0o600))
+				rotate := func(secret string) { // in one step, as Kubernetes does: the worker may read at any moment
+					next := filepath.Join(t.TempDir(), "next")
+					must(t, os.WriteFile(next, []byte(secret), 0o600))
+					must(t, os.Rename(next, filepath.Join(dir, "password")))
 				}
 				rotate("first secret")
 				w := start(t, map[string]string{
