@@ -56,6 +56,7 @@ type Source struct {
 	log     *slog.Logger
 
 	calls gate
+	waker waker
 	// commits has a place for each commit that is not answered. They are few because an unanswered
 	// one holds a thread, and with no broker to be reached for as long as that lasts.
 	commits chan struct{}
@@ -297,7 +298,11 @@ func (s *Source) Pause(parts []task.Partition) error {
 
 // Resume undoes Pause.
 func (s *Source) Resume(parts []task.Partition) error {
-	return s.onHeld(parts, "resume", s.c.Resume)
+	err := s.onHeld(parts, "resume", s.c.Resume)
+	if err == nil {
+		s.wake(parts)
+	}
+	return err
 }
 
 func (s *Source) onHeld(parts []task.Partition, what string, do func([]ck.TopicPartition) error) error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -281,6 +282,36 @@ func TestAPausedPartitionIsNotFetchedAndAnAssignmentResumesIt(t *testing.T) {
 	poll(t, s, func(got []task.Message) bool {
 		return slices.ContainsFunc(got, func(m task.Message) bool { return string(m.Value) == "c" })
 	})
+}
+
+// TestAResumedPartitionIsFetchedAtOnce is about the client's threads: with nothing to fetch they sleep for up to a second.
+func TestAResumedPartitionIsFetchedAtOnce(t *testing.T) {
+	c := cluster(t, kfake.SeedTopics(1, "pedidos"))
+	g := &recorder{}
+	props := member(c)
+	props["fetch.wait.max.ms"] = "10" // the broker's last answer before a pause comes soon
+	s := open(t, props, g, "pedidos")
+	poll(t, s, func([]task.Message) bool { return g.holds() == 1 })
+	parts := []task.Partition{{Topic: "pedidos"}}
+	const times = 8
+	var took time.Duration
+	for i := range times {
+		if err := s.Pause(parts); err != nil {
+			t.Fatal(err)
+		}
+		produce(t, c, "pedidos", 0, strconv.Itoa(i))
+		paused := time.Now()
+		poll(t, s, func([]task.Message) bool { return time.Since(paused) > 100*time.Millisecond })
+		began := time.Now()
+		if err := s.Resume(parts); err != nil {
+			t.Fatal(err)
+		}
+		poll(t, s, func(got []task.Message) bool { return len(got) > 0 })
+		took += time.Since(began)
+	}
+	if took > times*250*time.Millisecond {
+		t.Errorf("a resumed partition waits %s for its messages, on average of %d", took/times, times)
+	}
 }
 
 func TestASubscriptionToNothingWaits(t *testing.T) {
