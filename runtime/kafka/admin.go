@@ -38,6 +38,7 @@ type Admin struct {
 // adminHandle is one client of the library. It is freed when nobody is inside it.
 type adminHandle struct {
 	c     *ck.AdminClient
+	files map[string]string // the certificate files as they were when the client opened
 	token tokenKeeper
 	calls sync.WaitGroup
 	logs  sync.WaitGroup
@@ -62,21 +63,28 @@ func OpenAdmin(ctx context.Context, cfg AdminConfig) (*Admin, error) {
 }
 
 func (a *Admin) open() (*adminHandle, error) {
+	files := a.set.filesOf()
 	client, err := ck.NewAdminClient(a.set.configMap())
 	if err != nil {
 		return nil, a.set.openError("admin client", err)
 	}
-	h := &adminHandle{c: client, token: tokenKeeper{fetch: a.cfg.Token}}
+	h := &adminHandle{c: client, files: files, token: tokenKeeper{fetch: a.cfg.Token}}
 	if lines := client.Logs(); lines != nil {
 		h.logs.Go(func() { forwardLogs(lines, orDiscard(a.cfg.Log)) })
 	}
 	return h, nil
 }
 
-// use gives the present handle; the caller is inside it until calls.Done.
+// use gives the present handle, a new one where certificate files have been replaced; the caller is inside it until
+// calls.Done.
 func (a *Admin) use() *adminHandle {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if keys := a.set.replaced(a.handle.files); len(keys) > 0 {
+		if err := a.exchange(); err != nil { // as while one of two files has been replaced; the next call tries again
+			orDiscard(a.cfg.Log).Warn("the admin client cannot be opened with the new files", "keys", keys, "error", err)
+		}
+	}
 	a.handle.calls.Add(1)
 	return a.handle
 }
@@ -88,6 +96,12 @@ func (a *Admin) replace(old *adminHandle) error {
 	if a.handle != old {
 		return nil
 	}
+	return a.exchange()
+}
+
+// exchange makes a new client; the caller holds mu. The old one is freed when nobody is inside it.
+func (a *Admin) exchange() error {
+	old := a.handle
 	h, err := a.open()
 	if err != nil {
 		return err

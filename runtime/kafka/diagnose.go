@@ -124,8 +124,11 @@ func certificateFiles() []string {
 func (s settings) filesOf() map[string]string {
 	now := map[string]string{}
 	for _, key := range certificateFiles() {
+		if s[key] == "" {
+			continue
+		}
 		info, err := os.Stat(s[key])
-		if s[key] == "" || err != nil {
+		if err != nil {
 			continue // also where a file is being replaced
 		}
 		now[key] = fmt.Sprint(info.ModTime().UnixNano(), info.Size())
@@ -142,6 +145,33 @@ func (s settings) replaced(before map[string]string) (keys []string) {
 	}
 	slices.Sort(keys)
 	return keys
+}
+
+// lookEvery is how often the files of a client without a connection are looked at.
+const lookEvery = time.Second
+
+// certificates are those that a client was opened with. librdkafka reads the files once, and tells of a connection that it
+// cannot make only now and then, so who has lost one looks by the clock.
+type certificates struct {
+	set    settings
+	files  map[string]string
+	lost   bool // a connection was lost since the client opened
+	looked time.Time
+}
+
+func (s settings) certificates() certificates { return certificates{set: s, files: s.filesOf()} }
+
+// note takes in an error of the client.
+func (c *certificates) note(code ck.ErrorCode) { c.lost = c.lost || lostConnection(code) }
+
+// replaced names the settings whose files are others by now, of a client that has lost a connection.
+func (c *certificates) replaced() []string {
+	now := time.Now()
+	if !c.lost || now.Sub(c.looked) < lookEvery {
+		return nil
+	}
+	c.looked = now
+	return c.set.replaced(c.files)
 }
 
 // lostConnection tells errors that come when brokers cannot be reached.

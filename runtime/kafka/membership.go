@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -40,8 +41,9 @@ type Membership struct {
 	writing  chan struct{} // holds one while a transaction is open
 
 	// Of Run's goroutine.
-	joined bool      // the group has had this member
-	warned time.Time // when a refusal was last logged
+	certificates certificates
+	joined       bool      // the group has had this member
+	warned       time.Time // when a refusal was last logged
 
 	mu      sync.Mutex // guards the fields below
 	office  *office
@@ -134,7 +136,12 @@ func (m *Membership) Run(ctx context.Context) error {
 
 // serve is one life as a member; nil means that it has left and may join again.
 func (m *Membership) serve(ctx context.Context) error {
+	m.certificates = m.consumer.certificates()
 	c, err := ck.NewConsumer(m.consumer.configMap())
+	if err != nil && m.joined { // as while one of two certificate files has been replaced
+		m.warn("the client of the worker group cannot be opened; trying again: " + err.Error())
+		return nil
+	}
 	if err != nil {
 		return m.consumer.openError("member of group "+m.cfg.Group, err)
 	}
@@ -155,8 +162,12 @@ func (m *Membership) serve(ctx context.Context) error {
 		return fmt.Errorf("join group %s: %w", m.cfg.Group, err)
 	}
 	for staying.Err() == nil {
+		if keys := m.certificates.replaced(); len(keys) > 0 {
+			resign(fmt.Errorf("the files of %s have been replaced, and a connection was lost with those before", strings.Join(keys, ", ")))
+		}
 		switch e := c.Poll(int(pollWait / time.Millisecond)).(type) {
 		case ck.Error:
+			m.certificates.note(e.Code())
 			if err := m.trouble(e, resign); err != nil {
 				return err
 			}
@@ -182,16 +193,21 @@ func (m *Membership) trouble(e ck.Error, resign context.CancelCauseFunc) error {
 	case refusedClient(e) && !m.joined:
 		return fmt.Errorf("the cluster refused the worker group %s (%s): %w", m.cfg.Group, m.consumer.explain(), e)
 	case refusedClient(e):
-		if now := time.Now(); now.Sub(m.warned) >= logEvery {
-			m.warned = now
-			m.log.Warn("the cluster refuses the worker group now; trying again ("+m.consumer.explain()+"): "+e.Error(), "group", m.cfg.Group)
-		}
+		m.warn("the cluster refuses the worker group now; trying again (" + m.consumer.explain() + "): " + e.Error())
 	case e.IsFatal():
 		resign(e)
 	default:
 		m.log.Debug("kafka client of the worker group", "group", m.cfg.Group, "error", e)
 	}
 	return nil
+}
+
+// warn logs what lasts, not more often than logEvery.
+func (m *Membership) warn(text string) {
+	if now := time.Now(); now.Sub(m.warned) >= logEvery {
+		m.warned = now
+		m.log.Warn(text, "group", m.cfg.Group)
+	}
 }
 
 // stay is one life as a member.

@@ -23,11 +23,21 @@ type ProducerConfig struct {
 // Producer writes messages durably: idempotent, acknowledged by all in-sync replicas. It is safe
 // for concurrent use; concurrent calls share requests.
 type Producer struct {
-	p     *ck.Producer
 	set   settings
 	token TokenFunc
 	log   *slog.Logger
 	calls gate
+
+	mu      sync.Mutex // guards handle
+	handle  *producerHandle
+	retired sync.WaitGroup // handles that have been replaced and are not freed yet
+}
+
+// producerHandle is one client of the library. It is freed when nobody is inside it.
+type producerHandle struct {
+	p     *ck.Producer
+	files map[string]string // the certificate files as they were when the client opened
+	calls sync.WaitGroup
 	own   sync.WaitGroup // the goroutines that serve events and logs
 }
 
@@ -45,36 +55,113 @@ func OpenProducer(ctx context.Context, cfg ProducerConfig) (*Producer, error) {
 	set.preset("partitioner", "murmur2_random") // the Java client's, so that a key keeps its partition
 	set.preset("queue.buffering.max.messages", "10000")
 	set.preset("queue.buffering.max.kbytes", "32768")
-	m := set.configMap()
-	(*m)["go.delivery.report.fields"] = "none"
-	(*m)["go.events.channel.size"] = 1000
-	(*m)["go.produce.channel.size"] = 0
-	client, err := ck.NewProducer(m)
-	if err != nil {
-		return nil, set.openError("producer", err)
-	}
-	p := &Producer{p: client, set: set, token: cfg.Token, log: orDiscard(cfg.Log)}
-	serving := context.WithoutCancel(ctx)
-	p.own.Go(func() { p.serve(serving) })
-	if lines := client.Logs(); lines != nil {
-		p.own.Go(func() { forwardLogs(lines, p.log) })
+	p := &Producer{set: set, token: cfg.Token, log: orDiscard(cfg.Log)}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.handle, err = p.open(ctx); err != nil {
+		return nil, err
 	}
 	return p, nil
 }
 
-// serve handles events that belong to no message, until Close closes their channel.
-func (p *Producer) serve(ctx context.Context) {
+// open makes a client; the caller holds mu.
+func (p *Producer) open(ctx context.Context) (*producerHandle, error) {
+	m := p.set.configMap()
+	(*m)["go.delivery.report.fields"] = "none"
+	(*m)["go.events.channel.size"] = 1000
+	(*m)["go.produce.channel.size"] = 0
+	used := p.set.certificates()
+	client, err := ck.NewProducer(m)
+	if err != nil {
+		return nil, p.set.openError("producer", err)
+	}
+	h := &producerHandle{p: client, files: used.files}
+	serving := context.WithoutCancel(ctx)
+	h.own.Go(func() { p.serve(serving, client, used) })
+	if lines := client.Logs(); lines != nil {
+		h.own.Go(func() { forwardLogs(lines, p.log) })
+	}
+	return h, nil
+}
+
+// use gives the present handle, a new one where certificate files have been replaced; the caller is inside it until
+// calls.Done.
+func (p *Producer) use(ctx context.Context) *producerHandle {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if keys := p.set.replaced(p.handle.files); len(keys) > 0 {
+		p.exchange(ctx, keys)
+	}
+	p.handle.calls.Add(1)
+	return p.handle
+}
+
+// exchange opens a new client with the files that have been replaced; the caller holds mu.
+func (p *Producer) exchange(ctx context.Context, keys []string) {
+	h, err := p.open(ctx)
+	if err != nil { // as while one of two files has been replaced; it is tried again
+		p.log.Warn("the producer cannot be opened with the new files", "keys", keys, "error", err)
+		return
+	}
+	p.retired.Go(p.handle.free)
+	p.handle = h
+}
+
+// giveUp takes a client out of use that has no connection with the files that it has read. The messages that wait in it fail, so
+// that their senders send them again. It reports whether there is a new client.
+func (p *Producer) giveUp(ctx context.Context, old *ck.Producer, keys []string) bool {
+	p.mu.Lock()
+	if p.handle.p == old {
+		p.exchange(ctx, keys)
+	}
+	gone := p.handle.p != old
+	p.mu.Unlock()
+	if !gone {
+		return false
+	}
+	if err := old.Purge(ck.PurgeQueue | ck.PurgeInFlight); err != nil {
+		p.log.Warn("cannot give up the messages of a producer without a connection", "error", err)
+	}
+	return true
+}
+
+// free waits for those who are inside. Nobody comes any more.
+func (h *producerHandle) free() {
+	h.calls.Wait()
+	h.p.Close()
+	h.own.Wait()
+}
+
+// serve handles events that belong to no message, until their channel is closed.
+func (p *Producer) serve(ctx context.Context, client *ck.Producer, used certificates) {
 	logged := map[ck.ErrorCode]time.Time{}
-	for ev := range p.p.Events() {
-		switch e := ev.(type) {
-		case ck.OAuthBearerTokenRefresh:
-			if _, err := giveToken(ctx, p.token, p.p); err != nil {
-				p.log.Warn("kafka producer: " + err.Error())
+	var look <-chan time.Time
+	if len(used.files) > 0 {
+		ticker := time.NewTicker(lookEvery)
+		defer ticker.Stop()
+		look = ticker.C
+	}
+	for {
+		select {
+		case ev, open := <-client.Events():
+			if !open {
+				return
 			}
-		case ck.Error:
-			if now := time.Now(); now.Sub(logged[e.Code()]) >= logEvery {
-				logged[e.Code()] = now
-				p.log.Warn("kafka producer: "+e.Error(), "with", p.set.explain())
+			switch e := ev.(type) {
+			case ck.OAuthBearerTokenRefresh:
+				if _, err := giveToken(ctx, p.token, client); err != nil {
+					p.log.Warn("kafka producer: " + err.Error())
+				}
+			case ck.Error:
+				used.note(e.Code())
+				if now := time.Now(); now.Sub(logged[e.Code()]) >= logEvery {
+					logged[e.Code()] = now
+					p.log.Warn("kafka producer: "+e.Error(), "with", p.set.explain())
+				}
+			}
+		case <-look:
+			if keys := used.replaced(); len(keys) > 0 && p.giveUp(ctx, client, keys) {
+				look = nil
 			}
 		}
 	}
@@ -89,8 +176,10 @@ func (p *Producer) Produce(ctx context.Context, m task.Outgoing) error {
 		return err
 	}
 	defer p.calls.leave()
+	h := p.use(ctx)
+	defer h.calls.Done()
 	report := make(chan ck.Event, 1) // room for a report that nobody waits for any more
-	if err := p.p.Produce(outgoing(m), report); err != nil {
+	if err := h.p.Produce(outgoing(m), report); err != nil {
 		return produceError(m.Topic, err)
 	}
 	select {
@@ -140,23 +229,26 @@ func (p *Producer) Close(ctx context.Context) error {
 	if !p.calls.shut() {
 		return ErrClosed
 	}
-	left := p.p.Len()
+	p.mu.Lock()
+	h := p.handle // the last one
+	p.mu.Unlock()
+	left := h.p.Len()
 	for left > 0 && ctx.Err() == nil {
-		left = p.p.Flush(timeoutMillis(ctx, pollWait))
+		left = h.p.Flush(timeoutMillis(ctx, pollWait))
 	}
 	var err error
 	if left > 0 {
 		err = fmt.Errorf("close kafka producer: %d messages were not acknowledged: %w", left, ctx.Err())
 		// Only so do the calls that still wait get a report.
-		err = errors.Join(err, p.p.Purge(ck.PurgeQueue|ck.PurgeInFlight))
-		p.p.Flush(int(pollWait / time.Millisecond))
+		err = errors.Join(err, h.p.Purge(ck.PurgeQueue|ck.PurgeInFlight))
+		h.p.Flush(int(pollWait / time.Millisecond))
 	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		p.calls.wg.Wait()
-		p.p.Close()
-		p.own.Wait()
+		h.free()
+		p.retired.Wait()
 	}()
 	select {
 	case <-done:

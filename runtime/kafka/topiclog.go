@@ -35,15 +35,16 @@ type TopicLogConfig struct {
 // they are Kafka's offsets, with several they grow with each entry and mean nothing to another
 // process. A log has one reader: its first Read is from 0, each later one from where the last ended.
 type TopicLog struct {
-	c     *ck.Consumer
 	cfg   TopicLogConfig
 	set   settings
 	log   *slog.Logger
 	calls gate
 	logs  sync.WaitGroup
 
-	// Of Read's goroutine.
-	warned map[ck.ErrorCode]time.Time
+	// Of Read's goroutine, and of Close after it.
+	c            *ck.Consumer
+	certificates certificates
+	warned       map[ck.ErrorCode]time.Time
 
 	mu    sync.Mutex // guards the fields below
 	read  bool       // the cluster has let the topic be read, if only its end
@@ -75,23 +76,54 @@ func OpenTopicLog(ctx context.Context, cfg TopicLogConfig) (*TopicLog, error) {
 	set.preset("fetch.queue.backoff.ms", "10")
 	set.preset("fetch.error.backoff.ms", "100")
 	set.preset("reconnect.backoff.max.ms", "1000")
-	c, err := ck.NewConsumer(set.configMap())
-	if err != nil {
-		return nil, set.openError("reader of topic "+cfg.Topic, err)
-	}
-	l := &TopicLog{c: c, cfg: cfg, set: set, log: orDiscard(cfg.Log), warned: map[ck.ErrorCode]time.Time{},
+	l := &TopicLog{cfg: cfg, set: set, log: orDiscard(cfg.Log), warned: map[ck.ErrorCode]time.Time{},
 		next: make([]int64, cfg.Partitions), moved: make(chan struct{})}
+	if err := l.open(); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// open makes a client that reads on where the log has got to.
+func (l *TopicLog) open() error {
+	certificates := l.set.certificates()
+	c, err := ck.NewConsumer(l.set.configMap())
+	if err != nil {
+		return l.set.openError("reader of topic "+l.cfg.Topic, err)
+	}
+	all := make([]ck.TopicPartition, l.cfg.Partitions)
+	l.mu.Lock()
+	for i := range all {
+		all[i] = ck.TopicPartition{Topic: &l.cfg.Topic, Partition: int32(i), Offset: ck.OffsetBeginning}
+		if l.next[i] > 0 {
+			all[i].Offset = ck.Offset(l.next[i])
+		}
+	}
+	l.mu.Unlock()
+	if err := c.Assign(all); err != nil {
+		return errors.Join(l.set.openError("reader of topic "+l.cfg.Topic, err), c.Close())
+	}
 	if lines := c.Logs(); lines != nil {
 		l.logs.Go(func() { forwardLogs(lines, l.log) })
 	}
-	all := make([]ck.TopicPartition, cfg.Partitions)
-	for i := range all {
-		all[i] = ck.TopicPartition{Topic: &l.cfg.Topic, Partition: int32(i), Offset: ck.OffsetBeginning}
+	l.c, l.certificates = c, certificates
+	return nil
+}
+
+// renew opens a new client where certificate files have been replaced.
+func (l *TopicLog) renew() {
+	keys := l.certificates.replaced()
+	if len(keys) == 0 {
+		return
 	}
-	if err := c.Assign(all); err != nil {
-		return nil, errors.Join(set.openError("reader of topic "+cfg.Topic, err), l.Close(ctx))
+	old := l.c
+	if err := l.open(); err != nil { // as while one of two files has been replaced; it is tried again
+		l.log.Warn("the reader of an internal topic cannot be opened with the new files", "topic", l.cfg.Topic, "keys", keys, "error", err)
+		return
 	}
-	return l, nil
+	if err := old.Close(); err != nil {
+		l.log.Debug("close the reader of an internal topic", "topic", l.cfg.Topic, "error", err)
+	}
 }
 
 // position is the sum of the partitions' next offsets; the caller holds mu.
@@ -118,6 +150,7 @@ func (l *TopicLog) Read(ctx context.Context, from int64) ([]store.Entry, int64, 
 	}
 	var entries []store.Entry
 	for to := at; ctx.Err() == nil; {
+		l.renew()
 		if len(entries) >= readAtOnce {
 			return entries, to, nil
 		}
@@ -183,6 +216,7 @@ func (l *TopicLog) trouble(e ck.Error) error {
 	case refusedClient(e) && !l.begun():
 		return fmt.Errorf("the cluster refused to let topic %s be read (%s): %w", l.cfg.Topic, l.set.explain(), e)
 	default:
+		l.certificates.note(code)
 		l.warn(code, e)
 	}
 	return nil
@@ -295,7 +329,9 @@ func (p *Producer) sendAll(ctx context.Context, messages []*ck.Message) ([]ck.To
 		return nil, err
 	}
 	defer p.calls.leave()
-	return sendAll(ctx, p.p, messages)
+	h := p.use(ctx)
+	defer h.calls.Done()
+	return sendAll(ctx, h.p, messages)
 }
 
 func sendAll(ctx context.Context, p *ck.Producer, messages []*ck.Message) ([]ck.TopicPartition, error) {

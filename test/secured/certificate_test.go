@@ -143,6 +143,61 @@ func (s *secured) convertsJKS(t *testing.T, dir, p12 string) {
 // soon is how long it may take until trouble is told: 10 s, which a loaded machine need not keep.
 var soon = scale.D(30*time.Second, 10*time.Second)
 
+// place replaces a file in one step, as Kubernetes does with those of a Secret.
+func place(t *testing.T, from, to string) {
+	t.Helper()
+	text, err := os.ReadFile(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(to+".next", text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(to+".next", to); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestAWorkerGoesOnWithReplacedCertificates has the brokers change to another authority, restarts them, so that no connection of
+// before is left, and replaces the worker's files: each of its clients must read them anew by itself.
+func TestAWorkerGoesOnWithReplacedCertificates(t *testing.T) {
+	t.Parallel()
+	s, file := newMutual(t)
+	trust := filepath.Join(t.TempDir(), "trust.pem")
+	place(t, s.cluster.Authority.File, trust)
+	w := worker.Start(t, s.mutual(t, map[string]string{
+		"ssl.truststore.type": "PEM", "ssl.truststore.location": trust, "ssl.keystore.type": "PEM", "ssl.keystore.location": file,
+	}))
+	sink := s.connect(t, w)
+	s.passes(t, sink, "antes")
+	other := stack.NewAuthority(t)
+	s.cluster.Show(t, other, soonEnough())
+	s.cluster.Nodes[0].Stop(20 * time.Second)
+	if err := s.cluster.Nodes[0].Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	worker.Eventually(t, 60*time.Second, "the worker has met the new authority", func() bool {
+		return strings.Contains(w.Log(), "certificate verify failed")
+	})
+	place(t, other.File, trust)
+	s.client.Close()
+	var err error
+	if s.client, err = kgo.NewClient(kgo.SeedBrokers(s.cluster.Bootstrap()), tlsConfig(t, trust, file)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.client.Close)
+	worker.Eventually(t, 60*time.Second, "the worker writes to its config topic again", func() bool {
+		res, err := w.Do(t.Context(), http.MethodPut, "/connectors/"+s.name+"/pause", "")
+		if err != nil || res.StatusCode != http.StatusAccepted {
+			return false
+		}
+		res, err = w.Do(t.Context(), http.MethodPut, "/connectors/"+s.name+"/resume", "")
+		return err == nil && res.StatusCode == http.StatusAccepted
+	})
+	s.passes(t, sink, "depois")
+	s.offsetsCanBeRemoved(t, w)
+}
+
 // TestTroubleWithCertificatesIsToldSoonAndHealsWithoutARestart has a connector's clients meet each kind of wrong certificate.
 func TestTroubleWithCertificatesIsToldSoonAndHealsWithoutARestart(t *testing.T) {
 	t.Parallel()
@@ -154,19 +209,7 @@ func TestTroubleWithCertificatesIsToldSoonAndHealsWithoutARestart(t *testing.T) 
 	ended := time.Now().Add(-time.Minute)
 	dir := t.TempDir()
 	trust, own := filepath.Join(dir, "trust.pem"), filepath.Join(dir, "own.pem")
-	place := func(from, to string) {
-		t.Helper()
-		text, err := os.ReadFile(from)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(to+".next", text, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Rename(to+".next", to); err != nil {
-			t.Fatal(err)
-		}
-	}
+	place := func(from, to string) { t.Helper(); place(t, from, to) }
 	for _, c := range []struct {
 		name       string
 		make, cure func()
