@@ -127,6 +127,7 @@ func OpenSource(ctx context.Context, cfg SourceConfig) (*Source, error) {
 		cooperative: set["group.protocol"] == "consumer" || set["partition.assignment.strategy"] == "cooperative-sticky",
 		parts:       map[task.Partition]holding{}, reported: map[task.Partition]bool{}, logged: map[ck.ErrorCode]time.Time{}, remade: map[string]string{},
 	}
+	s.waker.ask = s.asker(ctx)
 	topics := slices.Clone(cfg.Topics)
 	s.wanted.Store(&topics)
 	if lines := c.Logs(); lines != nil {

@@ -15,12 +15,25 @@ const wakeWait = time.Second
 // waker makes partitions fetch at once when they are resumed. The client's threads, one for each broker, sleep up to a
 // second when there is nothing to do; a request for their broker wakes them, and librdkafka's resume sends none.
 type waker struct {
+	ask func([]task.Partition)
+
 	mu      sync.Mutex // guards the fields below
 	resumed []task.Partition
 	running bool // a goroutine is asking
 }
 
-// wake asks the leaders of parts for something: the ends of their logs.
+// asker asks the leaders of partitions for something: the ends of their logs.
+func (s *Source) asker(ctx context.Context) func([]task.Partition) {
+	life := context.WithoutCancel(ctx)
+	return func(parts []task.Partition) {
+		ctx, cancel := context.WithTimeout(life, wakeWait)
+		defer cancel()
+		// A failure costs at most what the sleep costs.
+		_, _ = listOffsets(ctx, s.admin, parts, ck.LatestOffsetSpec, ck.IsolationLevelReadUncommitted)
+	}
+}
+
+// wake has the leaders of parts asked.
 func (s *Source) wake(parts []task.Partition) {
 	w := &s.waker
 	w.mu.Lock()
@@ -33,10 +46,7 @@ func (s *Source) wake(parts []task.Partition) {
 	go func() {
 		defer s.calls.leave()
 		for parts := w.next(); parts != nil; parts = w.next() {
-			ctx, cancel := context.WithTimeout(context.Background(), wakeWait)
-			// A failure costs at most what the sleep costs.
-			_, _ = listOffsets(ctx, s.admin, parts, ck.LatestOffsetSpec, ck.IsolationLevelReadUncommitted)
-			cancel()
+			w.ask(parts)
 		}
 	}()
 }
