@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"maps"
 	"net/http"
@@ -25,6 +26,15 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl/oauth"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 )
+
+// TestMain lets more tests run at a time than there are cores: they wait for tokens to end, most of the time.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "4"); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
 
 // lives is how long a token lives, and quiet how many lives the quiet hour has. A client asks for a new token when a
 // fifth of the old one's life is left, and a broker refuses to be asked twice within a second (KIP-368).
