@@ -73,6 +73,7 @@ type recorder struct {
 	held     map[task.Partition]bool
 	at       map[task.Partition]int64
 	refuse   error
+	onAssign func([]task.Assignment)
 	onRevoke func(context.Context, []task.Partition)
 }
 
@@ -80,6 +81,9 @@ func (r *recorder) Assigned(_ context.Context, added []task.Assignment) ([]task.
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.calls = append(r.calls, fmt.Sprintf("A%d", len(added)))
+	if r.onAssign != nil {
+		r.onAssign(added)
+	}
 	r.assigned = append(r.assigned, added...)
 	if r.held == nil {
 		r.held = map[task.Partition]bool{}

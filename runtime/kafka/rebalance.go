@@ -3,6 +3,7 @@ package kafka
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -104,27 +105,40 @@ func (s *Source) defaultStart(k task.Assignment) (int64, error) {
 	return k.Low, nil
 }
 
-// hold notes that partitions are read.
-func (s *Source) hold(starts []task.Position) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, p := range starts {
-		s.parts[p.Partition] = holding{told: true, reading: true, start: p.Offset, topicID: s.parts[p.Partition].topicID}
-	}
-}
-
 func (s *Source) assign(starts []task.Position) error {
-	s.hold(starts)
-	list := offsets(starts)
 	assign := s.c.Assign
 	if s.cooperative {
 		assign = s.c.IncrementalAssign
 	}
-	if err := assign(list); err != nil || len(list) == 0 {
+	if err := assign(offsets(starts)); err != nil {
 		return err
 	}
-	// The client remembers a pause from when it held the partition before.
-	return s.c.Resume(list)
+	return s.begin(starts)
+}
+
+// begin notes that the client has partitions, and pauses those that Pause has named meanwhile. The others are resumed: the
+// client remembers a pause from when it had a partition before. Pause waits: it would be undone.
+func (s *Source) begin(starts []task.Position) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var pause, resume []task.Position
+	for _, p := range starts {
+		h := s.parts[p.Partition]
+		if h.paused {
+			pause = append(pause, p)
+		} else {
+			resume = append(resume, p)
+		}
+		s.parts[p.Partition] = holding{told: true, reading: true, start: p.Offset, topicID: h.topicID}
+	}
+	var err error
+	if len(pause) > 0 {
+		err = s.c.Pause(offsets(pause))
+	}
+	if len(resume) > 0 {
+		err = errors.Join(err, s.c.Resume(offsets(resume)))
+	}
+	return err
 }
 
 func (s *Source) revoked(ctx context.Context, parts []task.Partition) error {

@@ -103,9 +103,8 @@ func (s *Source) reassign(starts []task.Position) error {
 	if err != nil {
 		return err
 	}
-	s.hold(starts)
 	if err := s.c.Assign(offsets(append(kept, starts...))); err != nil {
 		return err
 	}
-	return s.c.Resume(offsets(starts)) // the task has forgotten that it paused them
+	return s.begin(starts)
 }

@@ -90,7 +90,8 @@ type Source struct {
 // holding is a partition that the group gave to this member.
 type holding struct {
 	told    bool // the Group was asked about it
-	reading bool
+	reading bool // the client has it
+	paused  bool // by a Pause that came before the client had it
 	start   int64
 	topicID string // when it was assigned
 }
@@ -292,21 +293,21 @@ func (s *Source) subscribe() error {
 }
 
 // Pause stops fetching of partitions; those that are not held are ignored. The next assignment of a
-// partition resumes it.
+// partition resumes it, but for a Pause since the Group was asked about it.
 func (s *Source) Pause(parts []task.Partition) error {
-	return s.onHeld(parts, "pause", s.c.Pause)
+	return s.onHeld(parts, true, s.c.Pause)
 }
 
 // Resume undoes Pause.
 func (s *Source) Resume(parts []task.Partition) error {
-	err := s.onHeld(parts, "resume", s.c.Resume)
+	err := s.onHeld(parts, false, s.c.Resume)
 	if err == nil {
 		s.wake(parts)
 	}
 	return err
 }
 
-func (s *Source) onHeld(parts []task.Partition, what string, do func([]ck.TopicPartition) error) error {
+func (s *Source) onHeld(parts []task.Partition, paused bool, do func([]ck.TopicPartition) error) error {
 	if err := s.calls.enter(); err != nil {
 		return err
 	}
@@ -314,8 +315,12 @@ func (s *Source) onHeld(parts []task.Partition, what string, do func([]ck.TopicP
 	s.mu.Lock()
 	list := make([]ck.TopicPartition, 0, len(parts))
 	for i := range parts {
-		if s.parts[parts[i]].reading {
+		switch h := s.parts[parts[i]]; {
+		case h.reading:
 			list = append(list, ck.TopicPartition{Topic: &parts[i].Topic, Partition: parts[i].ID})
+		case h.told: // start looks at it
+			h.paused = paused
+			s.parts[parts[i]] = h
 		}
 	}
 	s.mu.Unlock()
@@ -323,6 +328,10 @@ func (s *Source) onHeld(parts []task.Partition, what string, do func([]ck.TopicP
 		return nil
 	}
 	if err := do(list); err != nil {
+		what := "resume"
+		if paused {
+			what = "pause"
+		}
 		return fmt.Errorf("%s %d partitions of group %s: %w", what, len(list), s.set["group.id"], err)
 	}
 	return nil

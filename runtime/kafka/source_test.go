@@ -284,6 +284,32 @@ func TestAPausedPartitionIsNotFetchedAndAnAssignmentResumesIt(t *testing.T) {
 	})
 }
 
+func TestAPartitionThatIsPausedWhileItIsAssignedIsNotFetched(t *testing.T) {
+	c := cluster(t, kfake.SeedTopics(2, "pedidos"))
+	produce(t, c, "pedidos", 0, "a")
+	produce(t, c, "pedidos", 1, "b")
+	parts := []task.Partition{{Topic: "pedidos"}}
+	g := &recorder{}
+	s := open(t, member(c), g, "pedidos")
+	g.onAssign = func([]task.Assignment) {
+		if err := s.Pause(parts); err != nil {
+			t.Error(err)
+		}
+	}
+	first := poll(t, s, func(got []task.Message) bool { return len(got) > 0 })
+	after := time.Now()
+	more := poll(t, s, func([]task.Message) bool { return time.Since(after) > 300*time.Millisecond })
+	if all := append(first, more...); len(all) != 1 || all[0].ID != 1 {
+		t.Fatalf("got %+v, want the message of partition 1 alone", all)
+	}
+	if err := s.Resume(parts); err != nil {
+		t.Fatal(err)
+	}
+	if got := poll(t, s, func(got []task.Message) bool { return len(got) > 0 }); got[0].ID != 0 {
+		t.Fatalf("got %+v", got)
+	}
+}
+
 // TestAResumedPartitionIsFetchedAtOnce is about the client's threads: with nothing to fetch they sleep for up to a second.
 func TestAResumedPartitionIsFetchedAtOnce(t *testing.T) {
 	c := cluster(t, kfake.SeedTopics(1, "pedidos"))

@@ -476,6 +476,29 @@ func TestAPausedTaskEndsWhatIsInFlightAndStartsNothing(t *testing.T) {
 	})
 }
 
+func TestATaskThatIsPausedReadsNothingOfWhatItIsGiven(t *testing.T) {
+	try(t, func(r *trial) {
+		for i := range 20 * pollMax {
+			r.group.append(part0, fmt.Sprint("k", i), 0)
+		}
+	}, func(r *trial) {
+		r.task.SetPaused(true)
+		settle(time.Minute)
+		s, err := r.task.Snapshot(r.Context())
+		if err != nil || s.State != Paused || len(s.Partitions) != 1 {
+			r.Fatalf("snapshot %+v, %v: want a paused task with its partition", s, err)
+		}
+		if n := s.Partitions[0].Unsettled; n > 2*pollMax || !s.Partitions[0].Paused {
+			r.Errorf("%d records are held and paused is %v, want no more than one poll taken and one on its way", n, s.Partitions[0].Paused)
+		}
+		r.task.SetPaused(false)
+		settle(time.Minute)
+		if n := len(r.delivered()); n != 20*pollMax {
+			r.Errorf("%d delivered, want %d", n, 20*pollMax)
+		}
+	})
+}
+
 func TestAPartitionThatHoldsItsShareIsPausedAloneAndResumed(t *testing.T) {
 	try(t, func(r *trial) {
 		r.cfg.Settings.BatchMaxRecords, r.cfg.Settings.MaxPendingRecords = 1, 50

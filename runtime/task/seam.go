@@ -67,7 +67,8 @@ type Source interface {
 	// or *OutOfRangeError; passing trouble with brokers is not an error.
 	Poll(ctx context.Context, dst []Message, max int) ([]Message, error)
 	// Pause stops fetching of partitions; messages already fetched may still come. Resume undoes it.
-	// Partitions that are not assigned are ignored.
+	// Partitions that are not assigned are ignored. An assignment begins unpaused, but for what Pause names
+	// while Group.Assigned runs, or after it.
 	Pause(parts []Partition) error
 	Resume(parts []Partition) error
 	// Commit stores positions with the group's coordinator and returns when it has answered: nil

@@ -174,6 +174,11 @@ func (s *memorySource) rebalance(ctx context.Context) (bool, error) {
 		s.forget(gone, true)
 	}
 	if len(added) > 0 {
+		s.mu.Lock()
+		for _, a := range added {
+			delete(s.paused, a.Partition)
+		}
+		s.mu.Unlock()
 		starts, err := s.tasks.Assigned(ctx, added)
 		if err != nil {
 			return true, err
@@ -181,7 +186,6 @@ func (s *memorySource) rebalance(ctx context.Context) (bool, error) {
 		s.mu.Lock()
 		for _, at := range starts {
 			s.pos[at.Partition] = at.Offset
-			delete(s.paused, at.Partition)
 		}
 		s.mu.Unlock()
 	}
