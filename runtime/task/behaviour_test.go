@@ -528,6 +528,43 @@ func TestAPartitionThatHoldsItsShareIsPausedAloneAndResumed(t *testing.T) {
 	})
 }
 
+func TestAPausedPartitionGoesOnWhenTheTasksItSharedWithHaveGone(t *testing.T) {
+	crowd := &Crowd{}
+	var leave []func()
+	for range 9 {
+		leave = append(leave, crowd.join())
+	}
+	try(t, func(r *trial) {
+		r.cfg.Crowd, r.cfg.Settings.MaxPendingRecords, r.cfg.Settings.MaxUnsettledSpan = crowd, 8*pollMax, 100*pollMax
+		r.cfg.OpenSink = func(context.Context) (connector.Sink, error) {
+			return funcSink(func(ctx context.Context, _ []*connector.Record) error { <-ctx.Done(); return ctx.Err() }), nil
+		}
+		for range 20 * pollMax {
+			r.group.append(part0, "k", 0) // one key: nothing happens to the partition while its first message is under way
+		}
+	}, func(r *trial) {
+		held := func() int64 {
+			r.Helper()
+			s, err := r.task.Snapshot(r.Context())
+			if err != nil || len(s.Partitions) != 1 || !s.Partitions[0].Paused {
+				r.Fatalf("snapshot %+v, %v: want the partition paused", s, err)
+			}
+			return int64(s.Partitions[0].Unsettled)
+		}
+		settle(time.Minute)
+		if n := held(); n > 2*pollMax {
+			r.Errorf("%d records are held beside nine other tasks", n)
+		}
+		for _, f := range leave {
+			f()
+		}
+		settle(2 * time.Minute)
+		if n := held(); n < 8*pollMax {
+			r.Errorf("%d records are held by a task alone, want its limit of %d", n, 8*pollMax)
+		}
+	})
+}
+
 func TestWhatWasDeliveredBehindAStuckKeyIsNotDeliveredAgainByTheNextOwner(t *testing.T) {
 	var stuck atomic.Bool
 	stuck.Store(true)

@@ -135,6 +135,9 @@ func (l *loop) loop(stop, abort, work context.Context) error {
 		case <-l.task.wake:
 			l.setState(l.wanted(), nil)
 		case <-timer.C:
+			for _, p := range l.order { // shares grow when partitions or other tasks go
+				l.adjustFetching(p)
+			}
 		case err := <-l.readerEnd:
 			readerEnded = true
 			if stop.Err() == nil { // it failed: nothing is assigned any more
