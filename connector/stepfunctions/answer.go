@@ -3,6 +3,7 @@ package stepfunctions
 import (
 	"bytes"
 	"encoding/json"
+	"unicode/utf8"
 
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
 )
@@ -46,7 +47,7 @@ func stringOrNull(value []byte, to *string) bool {
 	if value[0] != '"' {
 		return false
 	}
-	if bytes.IndexByte(value, '\\') < 0 {
+	if bytes.IndexByte(value, '\\') < 0 && utf8.Valid(value) {
 		*to = string(value[1 : len(value)-1])
 		return true
 	}

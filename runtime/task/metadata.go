@@ -198,9 +198,10 @@ func (r *varints) offsets(base int64) []int64 {
 	var out []int64
 	at := base
 	for n := r.count(); n > 0; n-- {
-		at = r.offset(at, r.next())
+		gap := r.next()
+		at = r.offset(at, gap)
 		length := r.next()
-		if length == 0 || length > maxIntentCount || len(out) > maxIntentCount {
+		if gap == 0 && len(out) > 0 || length == 0 || length > maxIntentCount || len(out) > maxIntentCount {
 			r.bad = true
 			return nil
 		}
