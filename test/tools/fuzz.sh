@@ -6,6 +6,22 @@ set -uo pipefail
 cd "$(dirname "$0")/../.."
 ran=0
 failed=()
+output=$(mktemp)
+trap 'rm -f "$output"' EXIT
+
+# fuzz runs a target. Go before 1.27 may end one with "context deadline exceeded" at the end of its time although nothing was
+# found (go.dev/issue/75804): such a run, which has written no failing input, is done again, once.
+fuzz() {
+  go test -run '^$' -fuzz "^$2\$" -fuzztime "$3" -parallel 2 "$1" 2>&1 | tee "$output"
+  local status=${PIPESTATUS[0]}
+  if [ "$status" -ne 0 ] && grep -qx ' *context deadline exceeded' "$output" && ! grep -qE 'Failing input|panic:' "$output"; then
+    echo "== $1 $2, again: its end was missed"
+    go test -run '^$' -fuzz "^$2\$" -fuzztime "$3" -parallel 2 "$1"
+    status=$?
+  fi
+  return "$status"
+}
+
 for dir in $(git ls-files --cached --others --exclude-standard -- '*_test.go' | xargs -r grep -lE '^func Fuzz' | xargs -r dirname | sort -u); do
   if ! targets=$(go test -list '^Fuzz' "./$dir"); then
     echo "$targets"
@@ -14,7 +30,7 @@ for dir in $(git ls-files --cached --others --exclude-standard -- '*_test.go' | 
   fi
   for target in $(grep '^Fuzz' <<<"$targets"); do
     echo "== ./$dir $target"
-    go test -run '^$' -fuzz "^$target\$" -fuzztime "$1" -parallel 2 "./$dir" || failed+=("./$dir $target")
+    fuzz "./$dir" "$target" "$1" || failed+=("./$dir $target")
     ran=$((ran + 1))
   done
 done
