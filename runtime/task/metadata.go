@@ -27,12 +27,12 @@ type metadata struct {
 }
 
 const (
-	metadataMark   = "sc1:"
-	unbounded      = math.MaxInt64
-	metadataLimit  = 3000 // bytes before base64: under Kafka's 4,096 with the mark
-	intentLimit    = 2500 // new intents are taken up to here, so that what is taken always fits
-	rememberLimit  = 1000 // what may be forgotten is taken up to here, so that there is room for intents
-	maxIntentCount = 100_000
+	metadataMark  = "sc1:"
+	unbounded     = math.MaxInt64
+	metadataLimit = 3000      // bytes before base64: under Kafka's 4,096 with the mark
+	intentLimit   = 2500      // new intents are taken up to here, so that what is taken always fits
+	rememberLimit = 1000      // what may be forgotten is taken up to here, so that there is room for intents
+	maxIntended   = 1_000_000 // offsets of all intents together: a few bytes may name any number
 )
 
 // errForeignMetadata says that a commit's metadata is not ours.
@@ -46,6 +46,14 @@ func (m *metadata) encode(base int64) string {
 
 // size is the length of the encoding before base64.
 func (m *metadata) size(base int64) int { return len(m.append(make([]byte, 0, 512), base)) }
+
+// intended is how many offsets the intents name.
+func (m *metadata) intended() (n int) {
+	for _, offsets := range m.intents {
+		n += len(offsets)
+	}
+	return n
+}
 
 // remember adds settled ranges as far as there is room for them, the longest first.
 func (m *metadata) remember(ranges []offsetRange, base int64) {
@@ -125,7 +133,7 @@ func parseMetadata(text string, base int64) (metadata, error) {
 	if err != nil {
 		return metadata{}, fmt.Errorf("commit metadata is damaged: %w", err)
 	}
-	r := varints{b: b}
+	r := varints{b: b, room: maxIntended}
 	var m metadata
 	m.topicID = string(r.bytes(r.next()))
 	switch v := r.next(); v {
@@ -152,8 +160,9 @@ func parseMetadata(text string, base int64) (metadata, error) {
 
 // varints reads what append wrote; after the first fault bad is set and everything reads as 0.
 type varints struct {
-	b   []byte
-	bad bool
+	b    []byte
+	bad  bool
+	room uint64 // how many offsets may still be named
 }
 
 func (r *varints) next() uint64 {
@@ -201,10 +210,11 @@ func (r *varints) offsets(base int64) []int64 {
 		gap := r.next()
 		at = r.offset(at, gap)
 		length := r.next()
-		if gap == 0 && len(out) > 0 || length == 0 || length > maxIntentCount || len(out) > maxIntentCount {
+		if gap == 0 && len(out) > 0 || length == 0 || length > r.room {
 			r.bad = true
 			return nil
 		}
+		r.room -= length
 		for range length {
 			out = append(out, at)
 			at++

@@ -2,6 +2,8 @@ package task
 
 import (
 	"cmp"
+	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"math/rand/v2"
 	"reflect"
@@ -61,6 +63,23 @@ func TestSixtyFourBatchesOfFiftyFitIntoOneCommit(t *testing.T) {
 	}
 	if n := m.size(10_000_000); n > intentLimit {
 		t.Fatalf("64 batches take %d bytes, the limit is %d", n, intentLimit)
+	}
+}
+
+func TestAFewBytesDoNotNameOffsetsWithoutBound(t *testing.T) {
+	var b []byte
+	b = binary.AppendUvarint(b, 0) // no topic's id
+	b = binary.AppendUvarint(b, 0)
+	b = binary.AppendUvarint(b, 0)
+	const intents = 500
+	b = binary.AppendUvarint(b, intents)
+	for range intents {
+		b = binary.AppendUvarint(b, 1)
+		b = binary.AppendUvarint(b, 0)
+		b = binary.AppendUvarint(b, 90_000)
+	}
+	if _, err := parseMetadata(metadataMark+base64.RawStdEncoding.EncodeToString(b), 0); err == nil {
+		t.Errorf("%d bytes name %d offsets, and are taken", len(b), intents*90_000)
 	}
 }
 

@@ -162,7 +162,7 @@ func (p *partition) metadata(alone, final bool) (m metadata) {
 			continue
 		}
 		m.intents = append(m.intents, d.batch.Offsets)
-		if m.size(base) > intentLimit {
+		if m.size(base) > intentLimit || m.intended() > maxIntended {
 			m.intents = m.intents[:len(m.intents)-1]
 			break // what does not fit waits
 		}
