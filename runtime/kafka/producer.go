@@ -28,8 +28,9 @@ type Producer struct {
 	log   *slog.Logger
 	calls gate
 
-	mu      sync.Mutex // guards handle
+	mu      sync.Mutex // guards the two below
 	handle  *producerHandle
+	closing bool // handle is the last one
 	retired sync.WaitGroup // handles that have been replaced and are not freed yet
 }
 
@@ -89,7 +90,7 @@ func (p *Producer) open(ctx context.Context) (*producerHandle, error) {
 func (p *Producer) use(ctx context.Context) *producerHandle {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if keys := p.set.replaced(p.handle.files); len(keys) > 0 {
+	if keys := p.set.replaced(p.handle.files); len(keys) > 0 && !p.closing {
 		p.exchange(ctx, keys)
 	}
 	p.handle.calls.Add(1)
@@ -111,7 +112,7 @@ func (p *Producer) exchange(ctx context.Context, keys []string) {
 // that their senders send them again. It reports whether there is a new client.
 func (p *Producer) giveUp(ctx context.Context, old *ck.Producer, keys []string) bool {
 	p.mu.Lock()
-	if p.handle.p == old {
+	if p.handle.p == old && !p.closing {
 		p.exchange(ctx, keys)
 	}
 	gone := p.handle.p != old
@@ -230,7 +231,8 @@ func (p *Producer) Close(ctx context.Context) error {
 		return ErrClosed
 	}
 	p.mu.Lock()
-	h := p.handle // the last one
+	p.closing = true
+	h := p.handle
 	p.mu.Unlock()
 	left := h.p.Len()
 	for left > 0 && ctx.Err() == nil {

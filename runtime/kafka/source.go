@@ -318,7 +318,7 @@ func (s *Source) onHeld(parts []task.Partition, paused bool, do func([]ck.TopicP
 		switch h := s.parts[parts[i]]; {
 		case h.reading:
 			list = append(list, ck.TopicPartition{Topic: &parts[i].Topic, Partition: parts[i].ID})
-		case h.told: // start looks at it
+		case h.told: // begin looks at it
 			h.paused = paused
 			s.parts[parts[i]] = h
 		}
