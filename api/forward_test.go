@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"context"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -112,14 +113,36 @@ func TestARequestIsForwardedTwiceAtMost(t *testing.T) {
 	}
 }
 
+// answered calls read when an answer has been read to its end.
+type answered struct{ read func() }
+
+func (a answered) RoundTrip(r *http.Request) (*http.Response, error) {
+	res, err := http.DefaultTransport.RoundTrip(r)
+	if err == nil {
+		res.Body = &answeredBody{res.Body, a.read}
+	}
+	return res, err
+}
+
+type answeredBody struct {
+	io.ReadCloser
+	read func()
+}
+
+func (b *answeredBody) Close() error {
+	defer b.read()
+	return b.ReadCloser.Close()
+}
+
 func TestARequestThatNobodyServesYetIsAuditedOnceByTheWorkerThatWasAsked(t *testing.T) {
 	var there, here bytes.Buffer
+	// Who asks goes away when the worker has got an answer and waits to try again.
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	logTo := func(b *bytes.Buffer) Options {
-		return Options{Forward: &http.Client{}, Log: slog.New(slog.NewTextHandler(b, nil))}
+		return Options{Forward: &http.Client{Transport: answered{cancel}}, Log: slog.New(slog.NewTextHandler(b, nil))}
 	}
 	base, last := serveOn(t, New(newFollower(""), logTo(&there)))
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-	defer cancel()
 	r := httptest.NewRequestWithContext(ctx, "POST", "/connectors", strings.NewReader(forwardedConfig))
 	r.Header.Set("Content-Type", "application/json")
 	w := httptest.NewRecorder()

@@ -57,6 +57,8 @@ func (s *Sink) Close(context.Context) error {
 	return nil
 }
 
+var errLostTouch = errors.New("not started: the task has lost touch with its consumer group")
+
 // Deliver starts one execution for the batch, which Cut made or which an earlier incarnation of
 // the task had frozen: then its records are encoded here, and it is never cut again. Errors name
 // the domain, the state machine and the execution, and follow the table of classify.
@@ -79,7 +81,7 @@ func (s *Sink) Deliver(ctx context.Context, batch []*connector.Record) error {
 		return j.fail(s.explain(ctx, j, "waiting to start", err))
 	}
 	if !connector.MayStart(ctx) { // the wait may have outlasted the task's membership
-		return j.fail(connector.Retryable(errors.New("not started: the task has lost touch with its consumer group")))
+		return j.fail(connector.Retryable(errLostTouch))
 	}
 	if trace := connector.TraceFrom(ctx); !trace.IsZero() {
 		ctx = aws.WithTraceHeader(ctx, trace.XRay())

@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
 	"github.com/aws/smithy-go"
 
+	"github.com/stepconnect/stepconnect/connector"
 	"github.com/stepconnect/stepconnect/connector/jsontext"
 	"github.com/stepconnect/stepconnect/internal/aws"
 )
@@ -74,6 +75,12 @@ func (s *starter) unsent(ctx context.Context, by aws.HTTPClient) (started, error
 // start starts an execution, in one attempt.
 func (s *starter) start(ctx context.Context, r startRequest) (out started, err error) {
 	body := r.body()
+	body.Before(func() error {
+		if !connector.MayStart(ctx) { // signing and the wait for a connection may have outlasted the task's membership
+			return errLostTouch
+		}
+		return nil
+	})
 	defer func() { out.free = body.Release() }()
 	err = s.operation.Call(ctx, body, func(a *aws.Answer) (err error) {
 		if a.OK() {

@@ -17,6 +17,7 @@ type Body struct {
 	parts   [][]byte
 	small   []byte // what AddCopy has copied
 	size    int
+	before  func() error // asked before the first byte is read; nil: always
 	holders atomic.Int32 // the maker and the open readers
 }
 
@@ -46,6 +47,10 @@ func (b *Body) AddCopy(part []byte) {
 	b.small = append(b.small, part...) // parts before it stay where they are
 	b.Add(b.small[from:])
 }
+
+// Before has may asked each time that a transport begins to read the body. With an error of may none of it is sent, so the
+// request is never whole and nothing comes of it; that error is the call's. It must not be called after the first Open.
+func (b *Body) Before(may func() error) { b.before = may }
 
 // Size is how many bytes the body has.
 func (b *Body) Size() int { return b.size }
@@ -85,7 +90,7 @@ func (b *Body) Release() (free bool) {
 	}
 	if cap(b.parts) <= maxPooledParts {
 		clear(b.parts) // they belong to others
-		b.parts, b.small, b.size = b.parts[:0], b.small[:0], 0
+		b.parts, b.small, b.size, b.before = b.parts[:0], b.small[:0], 0, nil
 		bodies.Put(b)
 	}
 	return true
@@ -105,6 +110,11 @@ func (r *bodyReader) Read(p []byte) (n int, err error) {
 	defer r.mu.Unlock()
 	if r.body == nil {
 		return 0, http.ErrBodyReadAfterClose
+	}
+	if b := r.body; r.part == 0 && r.at == 0 && b.before != nil {
+		if err := b.before(); err != nil {
+			return 0, err
+		}
 	}
 	parts := r.body.parts
 	for r.part < len(parts) {

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -43,6 +44,40 @@ func TestABodyIsReadAgainFromItsBeginning(t *testing.T) {
 		}
 	}
 	b.Release()
+}
+
+func TestNothingIsSentOfABodyThatMayNotGo(t *testing.T) {
+	var bodies atomic.Int64 // that have arrived whole
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		n, err := io.Copy(io.Discard, r.Body)
+		if err == nil {
+			bodies.Add(1)
+		} else if n > 0 {
+			t.Errorf("%d bytes have arrived", n)
+		}
+	}))
+	no := errors.New("not now")
+	for _, tc := range []struct {
+		may  error
+		want int64
+	}{{nil, 1}, {no, 1}, {nil, 2}} {
+		b := filled('a', 10_000)
+		b.Before(func() error { return tc.may })
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL, open(t, b))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.ContentLength, r.GetBody = int64(b.Size()), b.Open
+		res, err := server.Client().Do(r)
+		if err == nil {
+			err = res.Body.Close()
+		}
+		if !errors.Is(err, tc.may) || bodies.Load() != tc.want {
+			t.Errorf("%v: %v, and %d bodies have arrived, want %d", tc.may, err, bodies.Load(), tc.want)
+		}
+		b.Release()
+	}
+	server.Close() // waits for its handlers
 }
 
 func TestABufferIsFreeWhenItsMakerAndEveryReaderHaveLetGo(t *testing.T) {
