@@ -35,7 +35,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// cluster is some workers of one group.
+// cluster is some workers of one group. Its connectors are named after it: the clusters share a broker, on which a connector's
+// name is its consumer group's.
 type cluster struct {
 	t         *testing.T
 	bootstrap string
@@ -239,16 +240,16 @@ func TestThreeWorkersServeEveryWriteThroughAnyOfThem(t *testing.T) {
 	config, file := c.sink(topic, 3)
 	a, b, d := c.workers[0], c.workers[1], c.workers[2]
 
-	c.do(a, "POST", "/connectors", `{"name":"c","config":`+config+`}`, 201)
-	c.do(a, "GET", "/connectors/c/status", "", 200)
+	c.do(a, "POST", "/connectors", `{"name":"`+c.group+`","config":`+config+`}`, 201)
+	c.do(a, "GET", "/connectors/"+c.group+"/status", "", 200)
 	for _, w := range c.workers { // the others read it a moment later
 		worker.Eventually(t, 5*time.Second, "every worker tells the status", func() bool {
-			res, err := w.Get(t.Context(), "/connectors/c/status")
+			res, err := w.Get(t.Context(), "/connectors/"+c.group+"/status")
 			return err == nil && res.StatusCode == 200
 		})
 	}
 	worker.Eventually(t, 20*time.Second, "three tasks run on three workers", func() bool {
-		s, seen := c.status(b, "c"), map[string]bool{}
+		s, seen := c.status(b, c.group), map[string]bool{}
 		for _, task := range s.Tasks {
 			seen[task.Worker] = true
 		}
@@ -257,23 +258,23 @@ func TestThreeWorkersServeEveryWriteThroughAnyOfThem(t *testing.T) {
 	c.produce(topic, 3, 0, 300)
 	c.delivered(file, 300, 20*time.Second)
 
-	c.do(b, "PUT", "/connectors/c/pause", "", 202)
+	c.do(b, "PUT", "/connectors/"+c.group+"/pause", "", 202)
 	worker.Eventually(t, 10*time.Second, "paused everywhere", func() bool {
-		s := c.status(d, "c")
+		s := c.status(d, c.group)
 		return s.Connector.State == "PAUSED" && len(s.Tasks) == 3 && s.Tasks[0].State == "PAUSED" && s.Tasks[1].State == "PAUSED" && s.Tasks[2].State == "PAUSED"
 	})
-	c.do(d, "PUT", "/connectors/c/resume", "", 202)
-	worker.Eventually(t, 10*time.Second, "resumed", func() bool { return c.status(a, "c").running(3, anywhere) })
+	c.do(d, "PUT", "/connectors/"+c.group+"/resume", "", 202)
+	worker.Eventually(t, 10*time.Second, "resumed", func() bool { return c.status(a, c.group).running(3, anywhere) })
 	for i, w := range c.workers {
-		c.do(w, "POST", fmt.Sprintf("/connectors/c/tasks/%d/restart", i), "", 204)
-		c.do(w, "POST", "/connectors/c/restart", "", 204)
-		c.do(w, "POST", "/connectors/c/restart?includeTasks=true", "", 202)
+		c.do(w, "POST", fmt.Sprintf("/connectors/%s/tasks/%d/restart", c.group, i), "", 204)
+		c.do(w, "POST", "/connectors/"+c.group+"/restart", "", 204)
+		c.do(w, "POST", "/connectors/"+c.group+"/restart?includeTasks=true", "", 202)
 	}
-	worker.Eventually(t, 20*time.Second, "running after restarts", func() bool { return c.status(a, "c").running(3, anywhere) })
+	worker.Eventually(t, 20*time.Second, "running after restarts", func() bool { return c.status(a, c.group).running(3, anywhere) })
 
-	c.do(a, "PUT", "/connectors/c/stop", "", 204)
-	c.do(b, "PATCH", "/connectors/c/offsets", `{"offsets":[{"partition":{"kafka_topic":"`+topic+`","kafka_partition":0},"offset":{"kafka_offset":50}}]}`, 200)
-	c.do(d, "DELETE", "/connectors/c/offsets", "", 200)
+	c.do(a, "PUT", "/connectors/"+c.group+"/stop", "", 204)
+	c.do(b, "PATCH", "/connectors/"+c.group+"/offsets", `{"offsets":[{"partition":{"kafka_topic":"`+topic+`","kafka_partition":0},"offset":{"kafka_offset":50}}]}`, 200)
+	c.do(d, "DELETE", "/connectors/"+c.group+"/offsets", "", 200)
 	c.do(d, "PUT", "/admin/loggers/root?scope=cluster", `{"level":"DEBUG"}`, 204)
 	worker.Eventually(t, 10*time.Second, "the level has reached all workers", func() bool {
 		return !slices.ContainsFunc(c.workers, func(w *worker.Process) bool {
@@ -281,10 +282,10 @@ func TestThreeWorkersServeEveryWriteThroughAnyOfThem(t *testing.T) {
 			return err != nil || !strings.Contains(string(res.Body), "DEBUG")
 		})
 	})
-	c.do(b, "DELETE", "/connectors/c", "", 204)
+	c.do(b, "DELETE", "/connectors/"+c.group, "", 204)
 	for _, w := range c.workers {
 		worker.Eventually(t, 5*time.Second, "gone everywhere", func() bool {
-			res, err := w.Get(t.Context(), "/connectors/c")
+			res, err := w.Get(t.Context(), "/connectors/"+c.group)
 			return err == nil && res.StatusCode == 404
 		})
 	}
@@ -295,8 +296,8 @@ func TestTasksMoveWhenWorkersAreKilledAndNoAcknowledgedWriteIsLost(t *testing.T)
 	c := start(t, 3)
 	topic := c.topic("in", 3)
 	config, file := c.sink(topic, 3)
-	c.do(c.workers[0], "POST", "/connectors", `{"name":"c","config":`+config+`}`, 201)
-	worker.Eventually(t, 20*time.Second, "all run", func() bool { return c.status(c.workers[0], "c").running(3, anywhere) })
+	c.do(c.workers[0], "POST", "/connectors", `{"name":"`+c.group+`","config":`+config+`}`, 201)
+	worker.Eventually(t, 20*time.Second, "all run", func() bool { return c.status(c.workers[0], c.group).running(3, anywhere) })
 
 	// A client goes on writing to whichever worker answers, while the leader and then a follower die.
 	var mu sync.Mutex // guards the two below
@@ -341,7 +342,7 @@ func TestTasksMoveWhenWorkersAreKilledAndNoAcknowledgedWriteIsLost(t *testing.T)
 		mu.Unlock()
 		victim.Kill()
 		began := time.Now()
-		worker.Eventually(t, 30*time.Second, "its tasks run elsewhere", func() bool { return c.status(rest[0], "c").running(3, not(victim)) })
+		worker.Eventually(t, 30*time.Second, "its tasks run elsewhere", func() bool { return c.status(rest[0], c.group).running(3, not(victim)) })
 		t.Logf("kill -9 to running elsewhere: %v", time.Since(began).Round(100*time.Millisecond))
 		if _, err := rest[0].Get(t.Context(), "/connectors"); err != nil {
 			t.Fatal(err)
@@ -374,7 +375,7 @@ func TestTasksMoveWhenWorkersAreKilledAndNoAcknowledgedWriteIsLost(t *testing.T)
 	// A worker that comes back under its old address takes its share again.
 	back := worker.Start(t, c.props[first])
 	worker.Eventually(t, 30*time.Second, "it has tasks again", func() bool {
-		s := c.status(back, "c")
+		s := c.status(back, c.group)
 		return s.running(3, anywhere) && !s.running(3, not(back))
 	})
 }
@@ -384,8 +385,8 @@ func TestAWorkerThatIsToldToStopHandsOverAndNothingIsDeliveredTwice(t *testing.T
 	c := start(t, 2)
 	topic := c.topic("in", 4)
 	config, file := c.sink(topic, 4)
-	c.do(c.workers[0], "POST", "/connectors", `{"name":"c","config":`+config+`}`, 201)
-	worker.Eventually(t, 20*time.Second, "all run", func() bool { return c.status(c.workers[0], "c").running(4, anywhere) })
+	c.do(c.workers[0], "POST", "/connectors", `{"name":"`+c.group+`","config":`+config+`}`, 201)
+	worker.Eventually(t, 20*time.Second, "all run", func() bool { return c.status(c.workers[0], c.group).running(4, anywhere) })
 	c.produce(topic, 4, 0, 400)
 	c.delivered(file, 400, 20*time.Second)
 
@@ -395,7 +396,7 @@ func TestAWorkerThatIsToldToStopHandsOverAndNothingIsDeliveredTwice(t *testing.T
 	if err := leaver.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	worker.Eventually(t, 20*time.Second, "its tasks run elsewhere", func() bool { return c.status(stayer, "c").running(4, not(leaver)) })
+	worker.Eventually(t, 20*time.Second, "its tasks run elsewhere", func() bool { return c.status(stayer, c.group).running(4, not(leaver)) })
 	t.Logf("SIGTERM of the leader to running elsewhere: %v", time.Since(began).Round(10*time.Millisecond))
 	if err := leaver.Ended(t, 20*time.Second); err != nil {
 		t.Errorf("the worker ended with %v", err)
@@ -406,7 +407,7 @@ func TestAWorkerThatIsToldToStopHandsOverAndNothingIsDeliveredTwice(t *testing.T
 			t.Errorf("line %s was delivered %d times", line, n)
 		}
 	}
-	c.do(stayer, "PUT", "/connectors/c/pause", "", 202)
+	c.do(stayer, "PUT", "/connectors/"+c.group+"/pause", "", 202)
 }
 
 func TestALeaderThatWasPausedForLongerThanItsSessionIsReplacedAndFollowsAfterwards(t *testing.T) {
@@ -414,28 +415,28 @@ func TestALeaderThatWasPausedForLongerThanItsSessionIsReplacedAndFollowsAfterwar
 	c := start(t, 2)
 	topic := c.topic("in", 2)
 	config, file := c.sink(topic, 2)
-	c.do(c.workers[0], "POST", "/connectors", `{"name":"c","config":`+config+`}`, 201)
-	worker.Eventually(t, 20*time.Second, "all run", func() bool { return c.status(c.workers[0], "c").running(2, anywhere) })
+	c.do(c.workers[0], "POST", "/connectors", `{"name":"`+c.group+`","config":`+config+`}`, 201)
+	worker.Eventually(t, 20*time.Second, "all run", func() bool { return c.status(c.workers[0], c.group).running(2, anywhere) })
 	lead := c.leader()
 	paused, other := c.workers[lead], c.workers[1-lead]
 	if err := paused.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	worker.Eventually(t, 30*time.Second, "the other has all tasks", func() bool { return c.status(other, "c").running(2, not(paused)) })
-	c.do(other, "PUT", "/connectors/c/config", strings.Replace(config, "{", `{"tasks.max.enforce":"true",`, 1), 200)
+	worker.Eventually(t, 30*time.Second, "the other has all tasks", func() bool { return c.status(other, c.group).running(2, not(paused)) })
+	c.do(other, "PUT", "/connectors/"+c.group+"/config", strings.Replace(config, "{", `{"tasks.max.enforce":"true",`, 1), 200)
 	if err := paused.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
 	worker.Eventually(t, 30*time.Second, "it has read what was written meanwhile", func() bool {
-		res, err := paused.Get(t.Context(), "/connectors/c/config")
+		res, err := paused.Get(t.Context(), "/connectors/"+c.group+"/config")
 		return err == nil && strings.Contains(string(res.Body), "tasks.max.enforce")
 	})
 	worker.Eventually(t, 30*time.Second, "it takes its share again", func() bool {
-		s := c.status(other, "c")
+		s := c.status(other, c.group)
 		return s.running(2, anywhere) && !s.running(2, not(paused))
 	})
-	c.do(paused, "PUT", "/connectors/c/pause", "", 202)
-	c.do(other, "PUT", "/connectors/c/resume", "", 202)
+	c.do(paused, "PUT", "/connectors/"+c.group+"/pause", "", 202)
+	c.do(other, "PUT", "/connectors/"+c.group+"/resume", "", 202)
 	c.produce(topic, 2, 0, 100)
 	c.delivered(file, 100, 30*time.Second)
 }

@@ -51,7 +51,7 @@ func TestOneBrokenOfTenDeclaredConnectorsStopsNeitherTheOthersNorARollOut(t *tes
 	files, sinks := map[string]string{}, make([]string, connectors)
 	declare := func(i int, class string) {
 		sinks[i] = filepath.Join(t.TempDir(), "out.txt")
-		text, err := json.Marshal(map[string]any{"name": fmt.Sprintf("c%d", i), "config": map[string]string{"connector.class": class, "topics": c.group + "-in", "tasks.max": "1", "file": sinks[i]}})
+		text, err := json.Marshal(map[string]any{"name": fmt.Sprintf("%s-%d", c.group, i), "config": map[string]string{"connector.class": class, "topics": c.group + "-in", "tasks.max": "1", "file": sinks[i]}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -67,7 +67,7 @@ func TestOneBrokenOfTenDeclaredConnectorsStopsNeitherTheOthersNorARollOut(t *tes
 	allBut := func(w *worker.Process, without int) func() bool {
 		return func() bool {
 			for i := range connectors {
-				if i != without && !c.status(w, fmt.Sprintf("c%d", i)).running(1, anywhere) {
+				if i != without && !c.status(w, fmt.Sprintf("%s-%d", c.group, i)).running(1, anywhere) {
 					return false
 				}
 			}
@@ -96,7 +96,7 @@ func TestOneBrokenOfTenDeclaredConnectorsStopsNeitherTheOthersNorARollOut(t *tes
 			state, why := told(w)
 			return state == "BROKEN" && strings.Contains(why, "SinkQueNaoExiste")
 		})
-		refusal := string(c.do(w, "PUT", "/connectors/c0/config", `{"connector.class":"FileStreamSink","topics":"x","file":"/dev/null"}`, 409))
+		refusal := string(c.do(w, "PUT", "/connectors/"+c.group+"-0/config", `{"connector.class":"FileStreamSink","topics":"x","file":"/dev/null"}`, 409))
 		if !strings.Contains(refusal, "c0.json") {
 			t.Errorf("a write to a connector of a file is refused without the file's name: %s", refusal)
 		}

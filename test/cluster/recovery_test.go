@@ -19,8 +19,8 @@ func TestAClusterWhoseInternalTopicsAreLostGoesOnWhereItWas(t *testing.T) {
 	config, file := c.sink(topic, 3)
 	register := func() {
 		t.Helper()
-		c.do(c.workers[0], "POST", "/connectors", `{"name":"c","config":`+config+`}`, 201)
-		worker.Eventually(t, 30*time.Second, "all tasks run", func() bool { return c.status(c.workers[1], "c").running(3, anywhere) })
+		c.do(c.workers[0], "POST", "/connectors", `{"name":"`+c.group+`","config":`+config+`}`, 201)
+		worker.Eventually(t, 30*time.Second, "all tasks run", func() bool { return c.status(c.workers[1], c.group).running(3, anywhere) })
 	}
 	register()
 	c.produce(topic, 3, 0, 300)
