@@ -30,7 +30,7 @@ type Producer struct {
 
 	mu      sync.Mutex // guards the two below
 	handle  *producerHandle
-	closing bool // handle is the last one
+	closing bool           // handle is the last one
 	retired sync.WaitGroup // handles that have been replaced and are not freed yet
 }
 
