@@ -39,6 +39,24 @@ func TestARepeatOfAStartIsAcknowledgedAndCounted(t *testing.T) {
 	}
 }
 
+func TestAStartIsNotSentWhenTheMembershipEndsWhileItIsMade(t *testing.T) {
+	e := newEndpoint(t, "STANDARD")
+	s := newSink(t, newTask(t).TaskContext, settingsFor(e, "execution.type", "standard"))
+	batch := frozen(t, s, change("Clientes", "u", "1", 7))
+	var asked atomic.Int64
+	ending := connector.WithStartCheck(t.Context(), func() bool { return asked.Add(1) == 1 })
+	err := s.Deliver(ending, batch)
+	if class, _ := connector.Classify(err); class != connector.ClassRetryable || !strings.Contains(err.Error(), "lost touch") {
+		t.Errorf("class %v: %v, want the same batch to be tried again", class, err)
+	}
+	if log := e.log("StartExecution"); len(log) != 0 {
+		t.Errorf("started: %v", log)
+	}
+	if err := s.Deliver(t.Context(), batch); err != nil || len(e.log("StartExecution")) != 1 {
+		t.Errorf("%v and %d calls when it may go again, want 1", err, len(e.log("StartExecution")))
+	}
+}
+
 func TestARecoveredBatchIsNamedByAllItsOffsetsAndNeverCut(t *testing.T) {
 	e := newEndpoint(t, "STANDARD")
 	first := newSink(t, newTask(t).TaskContext, settingsFor(e, "execution.type", "standard", "batch.max.records", "4"))
